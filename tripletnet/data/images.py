@@ -1,0 +1,83 @@
+"""Labelled images: the one form in which every source hands its data on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Optional
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images of one size with a class each.
+
+    Parameters
+    ----------
+    name : str
+        What the images are called in figures and pictures, for example ``"CIFAR-10"``.
+    pixels : ndarray of uint8, shape (M, H, W, 3)
+        RGB, upright. May be memory-mapped and may hold more images than this set.
+    labels : ndarray of int64, shape (N,)
+        Index into `classes` for each image of the set.
+    classes : sequence of str
+        The names of the classes.
+    rows : ndarray of int64, shape (N,), optional
+        Which rows of `pixels` belong to the set, in its order. Default: all of them.
+    paths : sequence of str, optional
+        Where each image of the set came from, for sources made of files.
+    """
+
+    name: str
+    pixels: np.ndarray
+    labels: np.ndarray
+    classes: Sequence[str]
+    rows: np.ndarray = field(default=None)  # type: ignore[assignment]
+    paths: Optional[Sequence[str]] = None
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 4 or self.pixels.shape[3] != 3 or self.pixels.dtype != np.uint8:
+            raise ValueError(
+                f"pixels must be (M, H, W, 3) uint8, got {self.pixels.shape} {self.pixels.dtype}"
+            )
+        if self.rows is None:
+            object.__setattr__(self, "rows", np.arange(len(self.pixels)))
+        if len(self.rows) != len(self.labels):
+            raise ValueError(f"{len(self.rows)} images but {len(self.labels)} labels")
+        if self.paths is not None and len(self.paths) != len(self.labels):
+            raise ValueError(f"{len(self.labels)} images but {len(self.paths)} paths")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """Height and width of every image."""
+        return int(self.pixels.shape[1]), int(self.pixels.shape[2])
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """Return a copy of the images at `indices` of this set, (n, H, W, 3) uint8."""
+        return self.pixels[self.rows[indices]]
+
+    def subset(self, indices: np.ndarray) -> ImageSet:
+        """Return the images at `indices` as a set of their own that shares the pixels."""
+        indices = np.asarray(indices)
+        paths = None if self.paths is None else [self.paths[i] for i in indices]
+        return ImageSet(
+            self.name, self.pixels, self.labels[indices], self.classes, self.rows[indices], paths
+        )
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A data set in its parts: learnt from, chosen on, and judged on."""
+
+    train: ImageSet
+    test: ImageSet
+    validation: Optional[ImageSet] = None
+
+    @property
+    def name(self) -> str:
+        """What the data set is called in figures and pictures."""
+        return self.train.name

@@ -1,0 +1,84 @@
+"""Files that are either whole or absent: written beside their place and renamed into it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Union
+
+from platformdirs import user_cache_path
+
+from tripletnet.errors import InputError
+
+PathLike = Union[str, Path]
+
+
+def cache_folder() -> Path:
+    """Return the folder of this user's cache for tripletnet (not necessarily existing yet)."""
+    return user_cache_path("tripletnet")
+
+
+@contextlib.contextmanager
+def atomic_path(path: PathLike) -> Iterator[Path]:
+    """Give a temporary path beside `path`; rename it to `path` if the block ends without error.
+
+    Parameters
+    ----------
+    path : str or Path
+        Where the finished file is to lie. Missing parent folders are made.
+
+    Yields
+    ------
+    Path
+        A path in the same folder and with the same ending, for the block to write to.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(
+        prefix=f".{path.stem}.", suffix=f".part{path.suffix}", dir=path.parent
+    )
+    os.close(handle)
+    scratch = Path(name)
+    try:
+        yield scratch
+        # mkstemp makes the file private; give it what a plain open() would have given
+        mask = os.umask(0)
+        os.umask(mask)
+        scratch.chmod(0o666 & ~mask)
+        with scratch.open("rb") as file:
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def write_text(path: PathLike, text: str) -> None:
+    """Write `text` to `path` in UTF-8, whole or not at all."""
+    with atomic_path(path) as scratch:
+        scratch.write_text(text, encoding="utf-8")
+
+
+def write_json(path: PathLike, value: Any) -> None:
+    """Write `value` as indented JSON to `path`, whole or not at all."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: PathLike) -> Any:
+    """Read JSON from `path`.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or is not JSON.
+    """
+    path = Path(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not readable as JSON ({error})") from None

@@ -1,0 +1,1 @@
+"""Encode images and find the nearest codes."""
