@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Optional
@@ -27,14 +28,17 @@ class ImageSet:
         Which rows of `pixels` belong to the set, in its order. Default: all of them.
     paths : sequence of str, optional
         Where each image of the set came from, for sources made of files.
+    digests : sequence of str, optional
+        The content hash of each image of the set, for sources that know it.
     """
 
     name: str
     pixels: np.ndarray
     labels: np.ndarray
     classes: Sequence[str]
-    rows: np.ndarray = field(default=None)  # type: ignore[assignment]
+    rows: np.ndarray = field(default=None)  # type: ignore[arg-type]
     paths: Optional[Sequence[str]] = None
+    digests: Optional[Sequence[str]] = None
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 4 or self.pixels.shape[3] != 3 or self.pixels.dtype != np.uint8:
@@ -45,8 +49,10 @@ class ImageSet:
             object.__setattr__(self, "rows", np.arange(len(self.pixels)))
         if len(self.rows) != len(self.labels):
             raise ValueError(f"{len(self.rows)} images but {len(self.labels)} labels")
-        if self.paths is not None and len(self.paths) != len(self.labels):
-            raise ValueError(f"{len(self.labels)} images but {len(self.paths)} paths")
+        for name in ("paths", "digests"):
+            values = getattr(self, name)
+            if values is not None and len(values) != len(self.labels):
+                raise ValueError(f"{len(self.labels)} images but {len(values)} {name}")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -63,10 +69,34 @@ class ImageSet:
     def subset(self, indices: np.ndarray) -> ImageSet:
         """Return the images at `indices` as a set of their own that shares the pixels."""
         indices = np.asarray(indices)
-        paths = None if self.paths is None else [self.paths[i] for i in indices]
+
+        def pick(values: Optional[Sequence[str]]) -> Optional[Sequence[str]]:
+            return None if values is None else [values[i] for i in indices]
+
         return ImageSet(
-            self.name, self.pixels, self.labels[indices], self.classes, self.rows[indices], paths
+            self.name,
+            self.pixels,
+            self.labels[indices],
+            self.classes,
+            self.rows[indices],
+            pick(self.paths),
+            pick(self.digests),
         )
+
+    def identity(self) -> dict[str, object]:
+        """Return what tells this set from another, for JSON: name, number, classes, SHA-256."""
+        digest = hashlib.sha256(np.ascontiguousarray(self.labels, dtype="<i8").tobytes())
+        if self.digests is not None:
+            digest.update("\n".join(self.digests).encode())
+        else:
+            for start in range(0, len(self), 4096):
+                digest.update(self.take(np.arange(start, min(start + 4096, len(self)))).tobytes())
+        return {
+            "dataset": self.name,
+            "size": len(self),
+            "classes": list(self.classes),
+            "sha256": digest.hexdigest(),
+        }
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,20 @@
 """The loop that trains a network on batches of images."""
+
+from tripletnet.training.callbacks import Callback, StepResult
+from tripletnet.training.config import TrainingConfig
+from tripletnet.training.fit import fit_control, fit_encoder, images_for_minutes
+from tripletnet.training.run import TrainedRun, train_run
+from tripletnet.training.trainer import Trainer, TrainingError
+
+__all__ = [
+    "Callback",
+    "StepResult",
+    "TrainedRun",
+    "Trainer",
+    "TrainingConfig",
+    "TrainingError",
+    "fit_control",
+    "fit_encoder",
+    "images_for_minutes",
+    "train_run",
+]

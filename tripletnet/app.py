@@ -1,0 +1,72 @@
+"""What every command line of the project does alike: parse, run, and end with the right status."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any, Callable, NoReturn, Optional
+
+from tripletnet.errors import InputError
+
+
+class _Parser(argparse.ArgumentParser):
+    """Refuse bad options in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"tripletnet: error: {message} (see {self.prog} --help)\n")
+
+
+def run_command(
+    main: Callable[[argparse.Namespace], Any],
+    parser: argparse.ArgumentParser,
+    argv: Optional[Sequence[str]] = None,
+) -> NoReturn:
+    """Parse the command line, call `main` with the options, and exit.
+
+    The status is 0 when it is done, 2 when the user's input is at fault (with one line on
+    standard error), 1 when it failed, and 130 when it was interrupted (with the command that goes
+    on, where `main` takes ``--resume``).
+
+    Parameters
+    ----------
+    main : callable
+        Does the work; may raise InputError.
+    parser : ArgumentParser
+        Describes the options.
+    argv : sequence of str, optional
+        The options; default: the process's own.
+    """
+    parser.__class__ = _Parser
+    warnings.showwarning = _show_warning
+    args = parser.parse_args(argv)
+    try:
+        main(args)
+    except InputError as error:
+        sys.exit(_complain(2, str(error)))
+    except KeyboardInterrupt:
+        if hasattr(args, "resume"):
+            given = list(sys.argv if argv is None else [parser.prog, *argv])
+            again = [] if args.resume else ["--resume"]
+            interpreter = ["python"] if given[0].endswith(".py") else []
+            command = shlex.join([*interpreter, *given, *again])
+            print(f"\ntripletnet: stopped, and saved. To go on: {command}", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    except (RuntimeError, OSError) as error:
+        sys.exit(_complain(1, f"{error}"))
+    sys.exit(0)
+
+
+def _complain(status: int, message: str) -> int:
+    print(f"tripletnet: error: {' '.join(message.split())}", file=sys.stderr)
+    return status
+
+
+def _show_warning(message: Any, category: type[Warning], *place: Any, **where: Any) -> None:
+    """Show a warning to a person: what it says, not which line of code said it."""
+    print(f"tripletnet: warning: {message}", file=sys.stderr)

@@ -1,0 +1,221 @@
+"""Decode any picture that people have into upright RGB pixels, or say why that cannot be done."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Optional, Union
+
+import numpy as np
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageChops,
+    ImageFile,
+    ImageOps,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from tripletnet.data.headers import plain_jpeg_size, plain_png_size
+from tripletnet.data.opencv import cv2
+from tripletnet.data.resize import check_fit, fit_scale, resize_image
+from tripletnet.errors import InputError
+
+#: The endings by which a file is taken for an image, in any case.
+IMAGE_ENDINGS = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .webp .bmp .dib .tif .tiff .gif".split()
+)
+
+#: Images of more pixels are refused before they are decoded (Pillow's own limit).
+MAX_PIXELS = 178_956_970
+
+_READERS: dict[str, type[ImageFile.ImageFile]] = {
+    "JPEG": JpegImagePlugin.JpegImageFile,
+    "PNG": PngImagePlugin.PngImageFile,
+    "WebP": WebPImagePlugin.WebPImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "TIFF": TiffImagePlugin.TiffImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+}
+_BEGINNINGS = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"GIF8": "GIF",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"BM": "BMP",
+}
+_REDUCED = (
+    (8, cv2.IMREAD_REDUCED_COLOR_8),
+    (4, cv2.IMREAD_REDUCED_COLOR_4),
+    (2, cv2.IMREAD_REDUCED_COLOR_2),
+)
+
+
+class ImageError(InputError):
+    """An image cannot be used.
+
+    Parameters
+    ----------
+    reason : str
+        What is wrong with it.
+    path : str or Path, optional
+        Where it lies.
+    """
+
+    def __init__(self, reason: str, path: Optional[Union[str, Path]] = None) -> None:
+        super().__init__(reason if path is None else f"{path}: {reason}")
+        self.reason = reason
+
+
+def decode_image(
+    source: Union[str, Path, bytes],
+    *,
+    size: Optional[tuple[int, int]] = None,
+    fit: str = "crop",
+    max_pixels: int = MAX_PIXELS,
+) -> np.ndarray:
+    """Decode an image, upright by its EXIF orientation.
+
+    JPEG, PNG, WebP, BMP, TIFF and GIF are told by their content. Grey, palette and CMYK become
+    RGB, 16 bits become 8, alpha is laid over white; of several frames or pages the first counts.
+
+    Parameters
+    ----------
+    source : str, Path or bytes
+        The file, or what is in it.
+    size : (int, int), optional
+        Height and width to bring the image to. Default: those it has. A JPEG much larger than
+        this is decoded at a half, quarter or eighth of its size, which is faster.
+    fit : {"crop", "letterbox", "stretch"}
+        How to fit it into `size`, see `tripletnet.data.resize.resize_image`.
+    max_pixels : int
+        Images of more pixels are refused, by their header.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W, 3)
+        RGB.
+
+    Raises
+    ------
+    ImageError
+        If the image is unreadable, empty, truncated, damaged, too large or none at all.
+
+    Notes
+    -----
+    A JPEG whose middle is missing but which ends properly cannot be told from a whole one.
+    """
+    check_fit(fit)
+    if isinstance(source, bytes):
+        return _decode(source, size, fit, max_pixels)
+    try:
+        return _decode(read_bytes(source), size, fit, max_pixels)
+    except ImageError as error:
+        raise ImageError(error.reason, source) from error.__cause__
+
+
+def read_bytes(path: Union[str, Path]) -> bytes:
+    """Read a file.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be read.
+    """
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - half the time of Path.open
+            return file.read()
+    except OSError as error:
+        raise ImageError(f"cannot be read ({error.strerror})", path) from None
+
+
+def _decode(
+    data: bytes, size: Optional[tuple[int, int]], fit: str, max_pixels: int
+) -> np.ndarray:
+    kind = _kind(data)
+    if kind is None:
+        raise ImageError(
+            f"not a {', '.join(list(_READERS)[:-1])} or GIF image" if data else "empty file"
+        )
+    image = None
+    if kind == "JPEG":
+        shape = plain_jpeg_size(data)
+    elif kind == "PNG":
+        shape = plain_png_size(data)
+    else:
+        shape = None
+    if shape is not None:
+        _check_pixels(shape, max_pixels)
+        image = _decode_plain(data, _flag(kind, shape, size, fit))
+    if image is None:
+        rgb = _decode_with_pillow(data, kind, max_pixels)
+        return rgb if size is None else resize_image(rgb, size, fit)
+    if size is not None:
+        image = resize_image(image, size, fit)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _kind(data: bytes) -> Optional[str]:
+    for beginning, kind in _BEGINNINGS.items():
+        if data.startswith(beginning):
+            return kind
+    return "WebP" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else None
+
+
+def _check_pixels(shape: tuple[int, int], max_pixels: int) -> None:
+    height, width = shape
+    if height * width > max_pixels:
+        raise ImageError(f"too many pixels ({width} x {height}, the limit is {max_pixels:,})")
+
+
+def _flag(kind: str, shape: tuple[int, int], size: Optional[tuple[int, int]], fit: str) -> int:
+    """Choose at what size OpenCV decodes: the smallest that need not grow afterwards."""
+    if kind == "JPEG" and size is not None:
+        # whether the image lies on its side is not known yet
+        scale = max(fit_scale(shape, size, fit), fit_scale(shape[::-1], size, fit))
+        for divisor, flag in _REDUCED:
+            if scale * divisor <= 1:
+                return flag
+    return cv2.IMREAD_COLOR
+
+
+def _decode_plain(data: bytes, flag: int) -> Optional[np.ndarray]:
+    """Return BGR pixels, or None where OpenCV fails without a reason that one could hand on."""
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+    except cv2.error:
+        return None
+
+
+def _decode_with_pillow(data: bytes, kind: str, max_pixels: int) -> np.ndarray:
+    try:
+        with _READERS[kind](io.BytesIO(data)) as image:
+            _check_pixels((image.height, image.width), max_pixels)
+            image.load()
+            return _to_rgb(ImageOps.exif_transpose(image), kind)
+    except ImageError:
+        raise
+    except Exception as error:  # damaged files make Pillow raise nearly everything
+        if "truncated" in str(error).lower():
+            raise ImageError(f"truncated {kind}") from error
+        raise ImageError(f"{kind} that cannot be decoded ({error})") from error
+
+
+def _to_rgb(image: Image.Image, kind: str) -> np.ndarray:
+    if image.mode.startswith("I;16"):
+        grey = (np.asarray(image).astype(np.uint32) + 128) // 257  # 65,535 becomes 255
+        return cv2.cvtColor(grey.astype(np.uint8), cv2.COLOR_GRAY2RGB)
+    if image.mode in ("I", "F"):
+        raise ImageError("32-bit values have no known range: save it with 8 or 16 bits")
+    if image.mode == "CMYK" and kind == "JPEG" and "adobe" not in image.info:
+        image = ImageChops.invert(image)  # Pillow takes every CMYK JPEG for Adobe's inverted kind
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        white.alpha_composite(image.convert("RGBA"))
+        image = white
+    return np.array(image.convert("RGB"))

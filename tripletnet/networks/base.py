@@ -1,0 +1,115 @@
+"""What every network shares: raw pixels in, a code of unit length out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tripletnet.backend import mx
+from tripletnet.errors import InputError
+
+# Keeps the gradient of the normalisation finite where all numbers of a code are 0.
+_TINY = 1e-10
+
+
+def normalize_rows(F: Any, x: Any) -> Any:
+    """Scale each row of `x`, (N, D), to unit Euclidean length: x / sqrt(sum(x^2) + 1e-10)."""
+    length = F.sqrt(F.sum(x * x, axis=1, keepdims=True) + _TINY)
+    return F.broadcast_div(x, length)
+
+
+class Pixels(mx.gluon.HybridBlock):
+    """Raw pixels to the scale that a network was made for: (x - mean) / std by channel.
+
+    Parameters
+    ----------
+    mean, std : sequence of 3 floats
+        For red, green and blue, on the 0..255 scale.
+
+    Notes
+    -----
+    Shapes: input (N, 3, H, W), uint8 or float, 0..255; output the same shape, float32.
+    """
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        with self.name_scope():
+            self.mean = self.params.get_constant("mean", mx.nd.array(mean).reshape((1, 3, 1, 1)))
+            self.std = self.params.get_constant("std", mx.nd.array(std).reshape((1, 3, 1, 1)))
+
+    def hybrid_forward(self, F: Any, x: Any, mean: Any, std: Any) -> Any:
+        """Return (x - mean) / std."""
+        return F.broadcast_div(F.broadcast_sub(F.cast(x, "float32"), mean), std)
+
+
+class Encoder(mx.gluon.HybridBlock):
+    """A network that turns images into codes; the base of all encoders.
+
+    A subclass passes its layers, the last of which is the dense layer whose outputs are the code,
+    to :meth:`__init__` as a function, and keeps its own arguments in `arguments`.
+
+    Parameters
+    ----------
+    code_size : int
+        How many numbers a code has.
+    image_size : int
+        Height and width of the images, in pixels.
+    mean, std : sequence of 3 floats
+        The pixels' normalisation, on the 0..255 scale.
+
+    Notes
+    -----
+    Shapes: input (N, 3, image_size, image_size), uint8 or float, 0..255; output (N, code_size)
+    float32, each row of unit length.
+    """
+
+    #: The smallest height and width that the layers can take, in pixels.
+    smallest_image = 1
+
+    def __init__(
+        self,
+        code_size: int = 1024,
+        image_size: int = 32,
+        mean: Sequence[float] = (125.3, 123.0, 113.9),
+        std: Sequence[float] = (63.0, 62.1, 66.7),
+        **kwargs: Any,
+    ) -> None:
+        if code_size < 1:
+            raise InputError(f"code_size is {code_size}: give 1 or more")
+        if image_size < self.smallest_image:
+            raise InputError(
+                f"image_size is {image_size}: {type(self).__name__} needs images of at least "
+                f"{self.smallest_image} x {self.smallest_image} pixels"
+            )
+        super().__init__(**kwargs)
+        self.code_size = code_size
+        self.image_size = image_size
+        with self.name_scope():
+            self.pixels = Pixels(mean, std)
+            self.layers = self.make_layers()
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments that make this network anew, for JSON."""
+        return {"code_size": self.code_size, "image_size": self.image_size}
+
+    def make_layers(self) -> mx.gluon.HybridBlock:
+        """Return the layers from normalised pixels up to and including the code's dense layer."""
+        raise NotImplementedError
+
+    def embed(self, x: Any) -> Any:
+        """Return the code before it is scaled to unit length, (N, code_size)."""
+        return self.layers(self.pixels(x))
+
+    def forward(self, x: Any, *args: Any) -> Any:
+        """Return the codes of images, after a check of their shape."""
+        if isinstance(x, mx.nd.NDArray) and x.shape[1:] != (3, self.image_size, self.image_size):
+            raise InputError(
+                f"images have shape {x.shape}: this network takes "
+                f"(N, 3, {self.image_size}, {self.image_size})"
+            )
+        return super().forward(x, *args)
+
+    def hybrid_forward(self, F: Any, x: Any) -> Any:
+        """Return codes of unit length."""
+        return normalize_rows(F, self.embed(x))

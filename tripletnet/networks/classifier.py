@@ -1,0 +1,40 @@
+"""The control: the same layers trained end to end as a classifier."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tripletnet.backend import mx
+from tripletnet.networks.base import Encoder
+
+
+class Classifier(mx.gluon.HybridBlock):
+    """An encoder's layers, then ReLU and a dense layer to the classes; no unit length.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Gives the layers up to and including the code's dense layer. They are shared, not copied:
+        give it an encoder of its own.
+    classes : int
+        The number of classes.
+
+    Notes
+    -----
+    Shapes: input (N, 3, H, W), uint8 or float, 0..255; output (N, classes), scores before the
+    softmax.
+    """
+
+    def __init__(self, encoder: Encoder, classes: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        with self.name_scope():
+            self.encoder = encoder
+            self.output = mx.gluon.nn.Dense(classes, in_units=encoder.code_size)
+
+    def features(self, x: Any) -> Any:
+        """Return what the last layer sees: the code after ReLU, (N, code_size)."""
+        return self.encoder.embed(x).relu()
+
+    def hybrid_forward(self, F: Any, x: Any) -> Any:
+        """Return a score for each class."""
+        return self.output(self.features(x))

@@ -1,0 +1,36 @@
+"""One encoder, three images: the shared weights of a triplet network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tripletnet.backend import mx
+from tripletnet.networks.base import Encoder
+
+
+class SiameseTriplet(mx.gluon.HybridBlock):
+    """Encode an anchor, a same and a diff image with the same weights.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        The one network that all three pass through.
+
+    Notes
+    -----
+    Shapes: three inputs (N, 3, H, W), uint8 or float, 0..255, of one type; three outputs
+    (N, code_size) float32.
+
+    The three batches go through the encoder as one of 3N images. Where the encoder has batch
+    normalisation, its statistics in training are therefore those of all 3N images together.
+    """
+
+    def __init__(self, encoder: Encoder, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        with self.name_scope():
+            self.encoder = encoder
+
+    def hybrid_forward(self, F: Any, anchor: Any, same: Any, diff: Any) -> Any:
+        """Return the codes (anchor, same, diff)."""
+        codes = self.encoder(F.concat(anchor, same, diff, dim=0))
+        return tuple(F.split(codes, num_outputs=3, axis=0))

@@ -1,0 +1,58 @@
+"""Images to codes, batch by batch."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Optional
+
+import numpy as np
+
+from tripletnet.backend import mx
+from tripletnet.data.images import ImageSet
+
+
+def encode(
+    network: Callable[[Any], Any],
+    images: ImageSet,
+    batch_size: int = 384,
+    device: Optional[mx.Context] = None,
+) -> np.ndarray:
+    """Return the network's output for each image.
+
+    Parameters
+    ----------
+    network : callable
+        Takes an NDArray (n, 3, H, W) uint8 and gives an NDArray (n, D): an encoder, or a
+        classifier's `features`.
+    images : ImageSet
+        What to encode.
+    batch_size : int
+        How many images go through the network at once.
+    device : mxnet.Context
+        Where the network runs.
+
+    Returns
+    -------
+    ndarray of float32, shape (N, D), C-contiguous
+        In the order of `images`.
+    """
+    codes: Optional[np.ndarray] = None
+    waiting: Optional[tuple[np.ndarray, Any]] = None
+
+    def collect(indices: np.ndarray, output: Any) -> None:
+        nonlocal codes
+        if codes is None:
+            codes = np.empty((len(images), output.shape[1]), dtype=np.float32)
+        codes[indices] = output.asnumpy()[: len(indices)]
+
+    for start in range(0, len(images), batch_size):
+        indices = np.arange(start, min(start + batch_size, len(images)))
+        # a short last batch is filled up, so that the network keeps its one shape
+        filled = np.resize(indices, min(batch_size, len(images)))
+        pixels = np.ascontiguousarray(images.take(filled).transpose(0, 3, 1, 2))
+        output = network(mx.nd.array(pixels, dtype="uint8", ctx=device or mx.cpu()))
+        if waiting is not None:
+            collect(*waiting)
+        waiting = (indices, output)
+    if waiting is not None:
+        collect(*waiting)
+    return np.empty((0, 0), dtype=np.float32) if codes is None else codes

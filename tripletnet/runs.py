@@ -1,0 +1,104 @@
+"""The run folder: what training leaves behind and every later command takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Optional
+
+from tripletnet.backend import mx
+from tripletnet.errors import InputError
+from tripletnet.files import PathLike, atomic_path, read_json, write_json
+from tripletnet.networks import Encoder, get_network
+from tripletnet.networks.fingerprint import fingerprint
+from tripletnet.runtime import versions
+
+FORMAT = 1
+DESCRIPTION = "run.json"
+PARAMETERS = "encoder.params"
+
+
+def save_run(folder: PathLike, encoder: Encoder, network: str, **description: Any) -> None:
+    """Write an encoder and all that is needed to use it into a run folder.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The run folder; made if missing.
+    encoder : Encoder
+        The trained network.
+    network : str
+        The name that the network goes by in the registry.
+    **description
+        What else ``run.json`` is to tell: the data set, its classes, the configuration.
+    """
+    folder = Path(folder)
+    with atomic_path(folder / PARAMETERS) as scratch:
+        encoder.save_parameters(str(scratch))
+    network_of = {"name": network, "arguments": encoder.arguments}
+    write_description(
+        folder, {"network": network_of, "fingerprint": fingerprint(encoder), **description}
+    )
+
+
+def write_description(folder: PathLike, description: dict[str, Any]) -> None:
+    """Write ``run.json``, with the format's number and the versions of the libraries."""
+    write_json(
+        Path(folder) / DESCRIPTION, {"format": FORMAT, **description, "versions": versions()}
+    )
+
+
+def read_description(folder: PathLike) -> dict[str, Any]:
+    """Return what the ``run.json`` of a run folder tells.
+
+    Raises
+    ------
+    InputError
+        If the folder is no run folder, or its ``run.json`` is damaged or of another format.
+    """
+    path = Path(folder) / DESCRIPTION
+    if not path.is_file():
+        raise InputError(
+            f"{folder}: not a run folder, it has no {DESCRIPTION}: give the --out of a training run"
+        )
+    description = read_json(path)
+    known = description.get("format") if isinstance(description, dict) else None
+    if known != FORMAT:
+        raise InputError(
+            f"{path}: its format is {known}, and this version reads {FORMAT}: take the version "
+            "that wrote it"
+        )
+    return description
+
+
+def load_run(
+    folder: PathLike, device: Optional[mx.Context] = None
+) -> tuple[Encoder, dict[str, Any]]:
+    """Return the encoder of a run folder and what its ``run.json`` tells.
+
+    Raises
+    ------
+    InputError
+        If the folder is no run folder, its files are damaged, or the parameters are not those that
+        the description was written for.
+    """
+    folder = Path(folder)
+    description = read_description(folder)
+    if description.get("fingerprint") is None:
+        raise InputError(
+            f"{folder}: this run was stopped before it had an encoder: go on with it by --resume"
+        )
+    named = description["network"]
+    encoder = get_network(named["name"], **named["arguments"])
+    path = folder / PARAMETERS
+    try:
+        encoder.load_parameters(str(path), ctx=device or mx.cpu())
+    except (mx.MXNetError, AssertionError, ValueError, OSError) as error:
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else "unreadable"
+        raise InputError(f"{path}: the encoder cannot be read ({reason}): train again") from None
+    if fingerprint(encoder) != description["fingerprint"]:
+        raise InputError(
+            f"{path}: the parameters are not those that {DESCRIPTION} was written for: "
+            "take both files from one run"
+        )
+    encoder.hybridize(static_alloc=True, static_shape=True)
+    return encoder, description

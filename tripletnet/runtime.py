@@ -1,0 +1,194 @@
+"""Ready MXNet 1.9.1 for today's Python: the only place that knows its wounds.
+
+MXNet is imported through :func:`load_mxnet` and nowhere else, so that `import tripletnet` stays
+light and so that the repairs and the number of threads are in place before MXNet is first loaded.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+import sys
+import types
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Optional
+
+import numpy as np
+
+from tripletnet.errors import InputError
+
+if TYPE_CHECKING:
+    import mxnet
+
+CPUS = Path("/sys/devices/system/cpu")
+CGROUP = Path("/sys/fs/cgroup")
+
+# These look up numpy.bool not only while they are imported but whenever they are used.
+_READ_BOOL_LATER = (
+    "mxnet.numpy.multiarray",
+    "mxnet.ndarray.numpy._op",
+    "mxnet.symbol.numpy._symbol",
+)
+
+
+def usable_cores(cpus: Path = CPUS, cgroup: Path = CGROUP) -> int:
+    """Count the physical cores that this process may use.
+
+    Two hardware threads of one core count once; the affinity mask and a container's CPU quota
+    (control groups, version 1 and 2) are respected.
+
+    Parameters
+    ----------
+    cpus, cgroup : Path
+        Where the kernel shows the processors and the control group.
+
+    Returns
+    -------
+    int
+        At least 1.
+    """
+    try:
+        allowed = os.sched_getaffinity(0)
+    except AttributeError:  # not Linux
+        return os.cpu_count() or 1
+    cores = set()
+    for cpu in allowed:
+        topology = cpus / f"cpu{cpu}" / "topology"
+        try:
+            package = (topology / "physical_package_id").read_text().strip()
+            core = (topology / "core_id").read_text().strip()
+        except OSError:  # some containers hide it
+            package, core = "", str(cpu)
+        cores.add((package, core))
+    return max(1, math.ceil(min(len(cores), _cpu_quota(cgroup))))
+
+
+def _cpu_quota(cgroup: Path) -> float:
+    """Return how many processors the container's quota allows; infinity if there is none."""
+    try:
+        quota, period = (cgroup / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota = (cgroup / "cpu/cpu.cfs_quota_us").read_text().strip()
+            period = (cgroup / "cpu/cpu.cfs_period_us").read_text().strip()
+        except OSError:
+            return math.inf
+    if quota in ("max", "-1"):
+        return math.inf
+    return float(quota) / float(period)
+
+
+@functools.cache
+def load_mxnet() -> types.ModuleType:
+    """Import MXNet, repaired and with a thread for each physical core, and return it.
+
+    The environment variable OMP_NUM_THREADS wins where it is set. The aliases that NumPy no
+    longer has are lent for the import and taken away again.
+
+    Warns
+    -----
+    RuntimeWarning
+        If MXNet was imported before and OMP_NUM_THREADS was not set: MXNet then uses half of the
+        processors, and nothing changes that afterwards.
+
+    Raises
+    ------
+    InputError
+        If MXNet is not installed or a system library that it needs is missing.
+    """
+    if "mxnet" in sys.modules:
+        if "OMP_NUM_THREADS" not in os.environ:
+            warnings.warn(
+                "mxnet was imported before tripletnet could set its threads, so it may use only "
+                "half of the processors: import tripletnet's networks first, or set "
+                "OMP_NUM_THREADS",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return sys.modules["mxnet"]
+    os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
+    lent = "bool" not in vars(np)
+    if lent:
+        np.bool = np.bool_  # type: ignore[attr-defined]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            import mxnet
+    except ModuleNotFoundError as error:
+        if error.name == "distutils":
+            raise InputError(
+                "MXNet needs distutils, which Python 3.12 dropped: pip install setuptools"
+            ) from error
+        raise InputError(
+            f"MXNet cannot be imported, {error.name} is missing: pip install 'mxnet==1.9.1'"
+        ) from error
+    except OSError as error:
+        raise InputError(
+            f"MXNet cannot load a system library ({error}): install it "
+            "(Debian and Ubuntu: apt-get install libgomp1 libquadmath0)"
+        ) from error
+    finally:
+        if lent:
+            del np.bool  # type: ignore[attr-defined]
+    if lent:
+        numpy_with_bool = _NumPyWithBool("numpy")
+        for name in _READ_BOOL_LATER:
+            sys.modules[name]._np = numpy_with_bool  # type: ignore[attr-defined]
+    return mxnet
+
+
+class _NumPyWithBool(types.ModuleType):
+    """NumPy as MXNet's own modules expect it, so that everybody else's stays untouched."""
+
+    bool = np.bool_
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(np, name)
+
+
+def device(name: str = "cpu") -> mxnet.Context:
+    """Return the MXNet context that `name` stands for.
+
+    Parameters
+    ----------
+    name : str
+        ``cpu``, ``gpu`` or ``gpu:N``. The GPU is untested: MXNet's wheel on PyPI has no CUDA.
+
+    Raises
+    ------
+    InputError
+        If the name is none of these, or this MXNet or machine has no such GPU.
+    """
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "gpu") or (number and not number.isdigit()):
+        raise InputError(f"device '{name}' is not known: use cpu, gpu or gpu:N")
+    mx = load_mxnet()
+    if kind == "cpu":
+        return mx.cpu()
+    try:
+        count = mx.context.num_gpus()
+    except mx.MXNetError:
+        count = 0
+    index = int(number or 0)
+    if index >= count:
+        raise InputError(
+            f"device '{name}': MXNet sees {count} GPUs; use --device cpu, or install an MXNet "
+            "built for CUDA"
+        )
+    return mx.gpu(index)
+
+
+def versions() -> Mapping[str, Optional[str]]:
+    """Return the versions of Python and of the libraries that a result depends on."""
+    from importlib import metadata
+
+    found: dict[str, Optional[str]] = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for package in ("tripletnet", "mxnet", "gluoncv", "numpy", "opencv-python", "scikit-learn"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = None
+    return found

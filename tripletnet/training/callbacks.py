@@ -1,0 +1,188 @@
+"""What watches a run: each hook does nothing by default, and any of them may stop the run."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+import warnings
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Optional
+
+from tqdm import tqdm
+
+from tripletnet.files import PathLike, write_text
+
+if TYPE_CHECKING:
+    from tripletnet.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one step of training told.
+
+    Attributes
+    ----------
+    step : int
+        How many steps are done.
+    images : int
+        How many images have been seen.
+    loss : float
+        The batch's mean loss.
+    learning_rate : float
+        The rate that the step used.
+    statistics : dict
+        What the loss and the outputs told besides: ``active`` (share of triplets with a loss
+        above 0) and ``spread`` (half the mean squared distance of two codes of the batch).
+    """
+
+    step: int
+    images: int
+    loss: float
+    learning_rate: float
+    statistics: dict[str, float]
+
+
+class Callback:
+    """The base of all callbacks."""
+
+    def on_start(self, trainer: Trainer) -> None:
+        """Before the first step."""
+
+    def on_step(self, trainer: Trainer, result: StepResult) -> None:
+        """After each step, in order; a step is told about while the next one is computed."""
+
+    def on_end(self, trainer: Trainer) -> None:
+        """After the last step, also when the run was stopped or interrupted."""
+
+    def state(self) -> Any:
+        """Return what a checkpoint is to keep of this callback, for JSON."""
+        return None
+
+    def restore(self, state: Any) -> None:
+        """Take back what :meth:`state` gave."""
+
+
+class Progress(Callback):
+    """A bar on standard error with loss, images/s and time left; none if that is no terminal."""
+
+    def __init__(self, label: str, quiet: bool = False) -> None:
+        self._label = label
+        self._quiet = quiet
+        self._bar: Any = None
+
+    def on_start(self, trainer: Trainer) -> None:
+        """Open the bar."""
+        self._bar = tqdm(
+            total=trainer.steps * trainer.batch_size,
+            initial=trainer.step * trainer.batch_size,
+            desc=self._label,
+            unit=" images",
+            unit_scale=True,
+            disable=self._quiet or not sys.stderr.isatty(),
+        )
+
+    def on_step(self, trainer: Trainer, result: StepResult) -> None:
+        """Move the bar."""
+        self._bar.set_postfix_str(f"loss {result.loss:.4f}", refresh=False)
+        self._bar.update(trainer.batch_size)
+
+    def on_end(self, trainer: Trainer) -> None:
+        """Close the bar."""
+        self._bar.close()
+
+
+class History(Callback):
+    """Means over windows of steps, as rows.
+
+    Parameters
+    ----------
+    rows : int
+        Into about how many windows a run is cut.
+
+    Attributes
+    ----------
+    rows : list of dict
+        ``images``, ``loss``, ``learning_rate`` and the loss's statistics of each window.
+    """
+
+    def __init__(self, rows: int = 200) -> None:
+        self._number = rows
+        self._window: list[StepResult] = []
+        self.rows: list[dict[str, float]] = []
+
+    def on_step(self, trainer: Trainer, result: StepResult) -> None:
+        """Add to the window; close it when it is full."""
+        self._window.append(result)
+        length = max(1, trainer.steps // self._number)
+        if result.step % length and result.step != trainer.steps:
+            return
+        window, self._window = self._window, []
+        row: dict[str, float] = {
+            "images": result.images,
+            "loss": sum(r.loss for r in window) / len(window),
+            "learning_rate": result.learning_rate,
+        }
+        for name in result.statistics:
+            row[name] = sum(r.statistics[name] for r in window) / len(window)
+        self.rows.append(row)
+
+    def state(self) -> Any:
+        """Return the rows and the open window."""
+        return {"rows": self.rows, "window": [asdict(result) for result in self._window]}
+
+    def restore(self, state: Any) -> None:
+        """Take the rows and the open window back."""
+        self.rows = state["rows"]
+        self._window = [StepResult(**result) for result in state["window"]]
+
+    def save(self, path: PathLike) -> None:
+        """Write the rows as CSV."""
+        if not self.rows:
+            return
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(self.rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(
+            {
+                name: f"{value:.6g}" if isinstance(value, float) else value
+                for name, value in r.items()
+            }
+            for r in self.rows
+        )
+        write_text(path, text.getvalue())
+
+
+class CollapseWatch(Callback):
+    """Warn, once, when all codes have become the same point.
+
+    Parameters
+    ----------
+    spread : float
+        Below it the codes count as collapsed. Spread is half the mean squared distance of two
+        codes of a batch: 1 for codes all over the sphere, 0 for one point.
+    patience : int
+        For how many steps in a row.
+    """
+
+    def __init__(self, spread: float = 1e-3, patience: int = 20) -> None:
+        self._spread = spread
+        self._patience = patience
+        self._bad = 0
+
+    def on_step(self, trainer: Trainer, result: StepResult) -> None:
+        """Count the steps whose codes lie at one point."""
+        spread: Optional[float] = result.statistics.get("spread")
+        if spread is None or spread >= self._spread:
+            self._bad = 0
+            return
+        self._bad += 1
+        if self._bad == self._patience:
+            warnings.warn(
+                f"the codes have collapsed: after {result.images} images all of them are nearly "
+                f"the same point (spread {spread:.1e}) and the loss is stuck at "
+                f"{result.loss:.3f}; lower the learning rate (now {result.learning_rate:.3g}) or "
+                "take another seed",
+                RuntimeWarning,
+                stacklevel=2,
+            )

@@ -1,0 +1,84 @@
+"""What is chosen for a run: everything that, with the data, decides the weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from tripletnet.errors import InputError
+
+OPTIMIZERS = ("sgd", "adam")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The choices of one run of training.
+
+    Parameters
+    ----------
+    images : int
+        How many images training sees, repeats counted: the length of the run.
+    network, code_size
+        The encoder's name and how many numbers its codes have.
+    loss, mining, margin, temperature
+        The loss's name, the way its triplets are picked, and its parameters; `margin` belongs to
+        the triplet hinge, `temperature` to the supervised contrastive loss.
+    batch_size : int
+        About how many images each step takes.
+    optimizer : {"sgd", "adam"}
+        SGD has momentum 0.9.
+    learning_rate : float, optional
+        The highest; default: the loss's own for SGD, 0.001 for Adam.
+    weight_decay : float
+        L2 penalty on all weights.
+    warmup : float
+        The share of the run, from 0 to 1, in which the learning rate rises; it falls along a
+        cosine afterwards.
+    flip, shift
+        Augmentation: see :class:`tripletnet.data.augment.Augmentation`.
+    seed : int
+        Decides the first weights, the batches and their augmentation.
+    """
+
+    images: int
+    network: str = "article"
+    code_size: int = 1024
+    loss: str = "triplet"
+    mining: str = "all"
+    margin: float = 1.0
+    temperature: float = 0.1
+    batch_size: int = 384
+    optimizer: str = "sgd"
+    learning_rate: Optional[float] = None
+    weight_decay: float = 5e-4
+    warmup: float = 0.05
+    flip: bool = True
+    shift: int = 4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.images < 1:
+            raise InputError(f"images is {self.images}: train on 1 image or more")
+        if self.optimizer not in OPTIMIZERS:
+            raise InputError(
+                f"optimizer '{self.optimizer}' is not known: use one of {', '.join(OPTIMIZERS)}"
+            )
+        rate = self.learning_rate
+        if rate is not None and not (rate > 0 and math.isfinite(rate)):
+            raise InputError(f"learning rate is {rate}: give a number above 0")
+        if not self.weight_decay >= 0:
+            raise InputError(f"weight decay is {self.weight_decay}: give 0 or more")
+        if not 0 <= self.warmup < 1:
+            raise InputError(f"warmup is {self.warmup}: give a share from 0 to below 1")
+        if self.seed < 0:
+            raise InputError(f"seed is {self.seed}: give 0 or more")
+
+    def replace(self, **changes: Any) -> TrainingConfig:
+        """Return a copy with some choices changed."""
+        return dataclasses.replace(self, **changes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the choices as a dictionary for JSON."""
+        return dataclasses.asdict(self)

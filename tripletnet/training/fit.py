@@ -1,0 +1,155 @@
+"""From images and choices to a trained network: the encoder, and its control."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Optional
+
+from tripletnet.backend import mx
+from tripletnet.data.images import ImageSet
+from tripletnet.errors import InputError
+from tripletnet.losses import BatchLoss, SoftmaxCrossEntropy, get_loss
+from tripletnet.networks import Classifier, Encoder, get_network
+from tripletnet.training.callbacks import Callback, CollapseWatch, History, Progress, StepResult
+from tripletnet.training.checkpoint import Checkpoints
+from tripletnet.training.config import TrainingConfig
+from tripletnet.training.trainer import Trainer
+
+
+def make_encoder(config: TrainingConfig, images: ImageSet) -> Encoder:
+    """Return the encoder that `config` names, for images of that size, not yet initialised."""
+    height, width = images.image_shape
+    if height != width:
+        raise InputError(f"{images.name}: images are {width} x {height}: networks take squares")
+    return get_network(config.network, code_size=config.code_size, image_size=height)
+
+
+def make_loss(config: TrainingConfig) -> BatchLoss:
+    """Return the loss that `config` names, with its own parameters."""
+    own = {"triplet": {"margin": config.margin}, "supcon": {"temperature": config.temperature}}
+    return get_loss(config.loss, config.mining, **own.get(config.loss, {}))
+
+
+def make_trainer(
+    network: mx.gluon.HybridBlock,
+    loss: BatchLoss,
+    images: ImageSet,
+    config: TrainingConfig,
+    *,
+    label: str,
+    device: Optional[mx.Context] = None,
+    checkpoints: Optional[Checkpoints] = None,
+    quiet: bool = False,
+) -> tuple[Trainer, History]:
+    """Return a trainer with the usual callbacks, and its history.
+
+    Parameters
+    ----------
+    network, loss, images, config, device, checkpoints
+        As for :class:`tripletnet.training.trainer.Trainer`.
+    label : str
+        What the progress bar calls the run.
+    quiet : bool
+        No progress bar.
+    """
+    history = History()
+    callbacks = [history, CollapseWatch(), Progress(label, quiet)]
+    return Trainer(network, loss, images, config, device, callbacks, checkpoints), history
+
+
+def fit_encoder(images: ImageSet, config: TrainingConfig, **options: Any) -> Encoder:
+    """Train an encoder on `images` and return it; nothing is written.
+
+    Parameters
+    ----------
+    images : ImageSet
+        What to learn from.
+    config : TrainingConfig
+        The choices.
+    **options
+        `device`, `checkpoints` and `quiet`, as for :func:`make_trainer`.
+
+    Raises
+    ------
+    InputError
+        If the choices do not fit together or do not fit the images.
+    """
+    encoder = make_encoder(config, images)
+    trainer, _ = make_trainer(
+        encoder, make_loss(config), images, config, label="encoder", **options
+    )
+    trainer.start()
+    trainer.run()
+    return encoder
+
+
+def fit_control(
+    images: ImageSet, config: TrainingConfig, learning_rate: float = 0.02, **options: Any
+) -> Classifier:
+    """Train the control: the same layers end to end as a classifier, on as many images.
+
+    Parameters
+    ----------
+    images, config, **options
+        As for :func:`fit_encoder`; the augmentation is the same.
+    learning_rate : float
+        The control's own.
+    """
+    control = Classifier(make_encoder(config, images), len(images.classes))
+    own = config.replace(learning_rate=learning_rate)
+    trainer, _ = make_trainer(
+        control, SoftmaxCrossEntropy(), images, own, label="control", **options
+    )
+    trainer.start()
+    trainer.run()
+    return control
+
+
+class _Stopwatch(Callback):
+    """Measure images/s after the first steps, then stop the run."""
+
+    def __init__(self, skip: int, seconds: float) -> None:
+        self._skip = skip
+        self._seconds = seconds
+        self._start = 0.0
+        self.speed = 0.0
+
+    def on_step(self, trainer: Trainer, result: StepResult) -> None:
+        """Count from the step after the skipped ones."""
+        if result.step == self._skip:
+            self._start = time.perf_counter()
+        elif result.step > self._skip:
+            elapsed = time.perf_counter() - self._start
+            self.speed = (result.step - self._skip) * trainer.batch_size / elapsed
+            if elapsed >= self._seconds:
+                trainer.stop()
+
+
+def images_for_minutes(
+    minutes: float,
+    images: ImageSet,
+    config: TrainingConfig,
+    device: Optional[mx.Context] = None,
+    seconds: float = 10.0,
+) -> int:
+    """Return how many images training would see in so many minutes on this machine.
+
+    A network that is thrown away is trained on real batches and timed.
+
+    Parameters
+    ----------
+    minutes : float
+        How long the run is to take.
+    images, config, device
+        Of the run.
+    seconds : float
+        How long to measure, at the most; a tenth of the minutes if that is less.
+    """
+    if not minutes > 0:
+        raise InputError(f"minutes is {minutes}: give a number above 0")
+    watch = _Stopwatch(skip=3, seconds=min(seconds, 6.0 * minutes))
+    trial = config.replace(images=1_000_000 * config.batch_size)
+    trainer = Trainer(make_encoder(trial, images), make_loss(trial), images, trial, device, [watch])
+    trainer.initialize()
+    trainer.run()
+    return max(trainer.batch_size, int(watch.speed * 60.0 * minutes))

@@ -1,0 +1,292 @@
+"""The loop: one network, one loss, batches in, weights out."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, Optional
+
+import numpy as np
+
+from tripletnet.backend import mx
+from tripletnet.data.augment import Augmentation
+from tripletnet.data.batches import batches
+from tripletnet.data.images import ImageSet
+from tripletnet.data.sampling import BalancedSampler, Sampler, TripletSampler, UniformSampler
+from tripletnet.losses import BatchLoss
+from tripletnet.training.callbacks import Callback, StepResult
+from tripletnet.training.checkpoint import Checkpoints, TrainingState
+from tripletnet.training.config import TrainingConfig
+from tripletnet.training.schedule import warmup_cosine
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on: the weights are no longer numbers."""
+
+
+class Trainer:
+    """Train a network for a number of images.
+
+    Parameters
+    ----------
+    network : HybridBlock
+        Takes (N, 3, H, W) uint8 and gives one row of outputs an image.
+    loss : BatchLoss
+        What to minimise; it also says how batches are drawn.
+    images : ImageSet
+        What to learn from.
+    config : TrainingConfig
+        The choices; `images`, `batch_size`, the optimiser's and the augmentation's count here.
+    device : mxnet.Context
+        Where the network runs.
+    callbacks : sequence of Callback
+        Told about each step.
+    checkpoints : Checkpoints, optional
+        Where to save the state of the run from time to time and when it is interrupted.
+
+    Attributes
+    ----------
+    step : int
+        How many steps are done.
+    steps : int
+        How many the run has.
+    """
+
+    def __init__(
+        self,
+        network: mx.gluon.HybridBlock,
+        loss: BatchLoss,
+        images: ImageSet,
+        config: TrainingConfig,
+        device: Optional[mx.Context] = None,
+        callbacks: Sequence[Callback] = (),
+        checkpoints: Optional[Checkpoints] = None,
+    ) -> None:
+        self.network = network
+        self.loss = loss
+        self.config = config
+        self.device = device or mx.cpu()
+        self.callbacks = list(callbacks)
+        self.checkpoints = checkpoints
+        self._images = images
+        self._sampler = make_sampler(loss, images, config)
+        self.batch_size = self._sampler.batch_size
+        self.steps = max(1, math.ceil(config.images / self.batch_size))
+        self.step = 0
+        self._stopped = False
+        self._interrupted = False
+        self._peak = config.learning_rate or (
+            0.001 if config.optimizer == "adam" else loss.learning_rate
+        )
+        self._optimizer: Any = None
+
+    def initialize(self) -> None:
+        """Draw the first weights, from the seed alone."""
+        mx.random.seed(self.config.seed)
+        for block in (self.network, self.loss):
+            block.initialize(mx.init.MSRAPrelu(), ctx=self.device, force_reinit=True)
+        self._make_optimizer()
+
+    def start(self) -> None:
+        """Draw the first weights, or take up the newest checkpoint where there is one."""
+        state = self.checkpoints.load() if self.checkpoints else None
+        if state is None:
+            self.initialize()
+        else:
+            self.restore(state)
+
+    @property
+    def images_seen(self) -> int:
+        """How many images the run has seen, repeats counted."""
+        return self.step * self.batch_size
+
+    def state(self) -> TrainingState:
+        """Return all that a run which goes on from here needs, besides its configuration."""
+        mx.nd.waitall()
+        arrays = {f"weight/{name}": p.data().asnumpy() for name, p in self._parameters().items()}
+        for index, slots in self._optimizer._updaters[0].states.items():
+            for slot, array in enumerate(_as_tuple(slots)):
+                arrays[f"optimizer/{index}/{slot}"] = array.asnumpy()
+        told = {type(c).__name__: c.state() for c in self.callbacks}
+        return TrainingState(self.step, arrays, told)
+
+    def restore(self, state: TrainingState) -> None:
+        """Go on from `state`, as if the run had never stopped."""
+        self.initialize()
+        self.step = state.step
+        self._make_optimizer()
+        for name, parameter in self._parameters().items():
+            parameter.set_data(mx.nd.array(state.arrays[f"weight/{name}"]))
+        updater = self._optimizer._updaters[0]
+        for index, parameter in enumerate(self._optimizer._params):
+            if parameter.grad_req == "null":
+                continue
+            slots = updater.optimizer.create_state_multi_precision(index, parameter.data())
+            for slot, array in enumerate(_as_tuple(slots)):
+                array[:] = mx.nd.array(state.arrays[f"optimizer/{index}/{slot}"])
+            updater.states[index] = slots
+            updater.states_synced[index] = True
+        for callback in self.callbacks:
+            callback.restore(state.told.get(type(callback).__name__))
+
+    def stop(self) -> None:
+        """End the run after the present step; for callbacks."""
+        self._stopped = True
+
+    def run(self) -> None:
+        """Train to the end, from where it stands.
+
+        Raises
+        ------
+        TrainingError
+            If the loss is not a finite number.
+        KeyboardInterrupt
+            If the user interrupted. The step under way is finished first, and the state is saved
+            where there are checkpoints.
+        """
+        self.network.hybridize(static_alloc=True, static_shape=True)
+        augmentation = Augmentation(self.config.flip, self.config.shift)
+        source = batches(
+            self._images,
+            self._sampler,
+            range(self.step, self.steps),
+            augmentation if self.config.flip or self.config.shift else None,
+            self.config.seed,
+        )
+        for callback in self.callbacks:
+            callback.on_start(self)
+        try:
+            with self._finish_step_on_interrupt():
+                self._loop(source)
+        finally:
+            source.close()  # type: ignore[attr-defined]
+            mx.nd.waitall()
+            for callback in self.callbacks:
+                callback.on_end(self)
+        if self._interrupted:
+            raise KeyboardInterrupt
+
+    def _loop(self, source: Iterator[tuple[np.ndarray, np.ndarray]]) -> None:
+        pending: Optional[_Pending] = None
+        for pixels, labels in source:
+            launched = self._launch(pixels, labels)
+            if pending is not None:
+                self._tell(pending)
+            pending = launched
+            ending = self._stopped or self._interrupted
+            if self.checkpoints and (self._interrupted or self.checkpoints.due()):
+                self._tell(pending)
+                pending = None
+                self.checkpoints.save(self.state())
+            if ending:
+                break
+        if pending is not None:
+            self._tell(pending)
+
+    @contextlib.contextmanager
+    def _finish_step_on_interrupt(self) -> Iterator[None]:
+        """Let Ctrl-C end the run between two steps; a second one ends it at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.getsignal(signal.SIGINT)
+
+        def interrupt(number: int, frame: Any) -> None:
+            self._interrupted = True
+            signal.signal(signal.SIGINT, before)
+
+        signal.signal(signal.SIGINT, interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _launch(self, pixels: np.ndarray, labels: np.ndarray) -> _Pending:
+        """Queue one step; MXNet computes it in the background."""
+        rate = warmup_cosine(self.step, self.steps, self._peak, self.config.warmup)
+        self._optimizer.set_learning_rate(rate)
+        # what is random in the network, such as dropout, depends on the step alone
+        mx.random.seed(self.config.seed * 1_000_003 + self.step)
+        x = mx.nd.array(pixels, dtype="uint8", ctx=self.device)
+        with mx.autograd.record():
+            outputs = self.network(x)
+            loss = self.loss(outputs, labels).mean()
+        loss.backward()
+        self._optimizer.step(1)
+        self.step += 1
+        statistics = dict(self.loss.statistics)
+        if self.loss.on_codes:
+            centre = outputs.mean(axis=0)
+            statistics["spread"] = 1.0 - (centre * centre).sum()
+        return _Pending(self.step, loss, rate, statistics)
+
+    def _tell(self, pending: _Pending) -> None:
+        """Wait for a queued step and tell the callbacks about it."""
+        result = StepResult(
+            step=pending.step,
+            images=pending.step * self.batch_size,
+            loss=_number(pending.loss),
+            learning_rate=pending.rate,
+            statistics={name: _number(value) for name, value in pending.statistics.items()},
+        )
+        if not math.isfinite(result.loss):
+            raise TrainingError(
+                f"the loss is {result.loss} after {result.images} images: the weights have grown "
+                f"beyond all bounds; lower the learning rate (now {result.learning_rate:.3g})"
+            )
+        for callback in self.callbacks:
+            callback.on_step(self, result)
+
+    def _parameters(self) -> dict[str, Any]:
+        """Return all parameters by a name that does not change from process to process."""
+        return {
+            f"{part}/{name}": parameter
+            for part, block in (("network", self.network), ("loss", self.loss))
+            for name, parameter in block._collect_params_with_prefix().items()
+        }
+
+    def _make_optimizer(self) -> None:
+        options: dict[str, Any] = {
+            "learning_rate": self._peak,
+            "wd": self.config.weight_decay,
+            "begin_num_update": self.step,  # Adam corrects its bias by the number of steps
+        }
+        if self.config.optimizer == "sgd":
+            options["momentum"] = 0.9
+        self._optimizer = mx.gluon.Trainer(
+            list(self._parameters().values()), self.config.optimizer, options, kvstore=None
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Pending:
+    """A step that MXNet may still be computing."""
+
+    step: int
+    loss: Any
+    rate: float
+    statistics: dict[str, Any]
+
+
+def _number(value: Any) -> float:
+    return float(value.asscalar()) if isinstance(value, mx.nd.NDArray) else float(value)
+
+
+def _as_tuple(slots: Any) -> tuple[Any, ...]:
+    """Return an optimiser's state for one parameter as a tuple of arrays."""
+    if slots is None:
+        return ()
+    return tuple(slots) if isinstance(slots, (tuple, list)) else (slots,)
+
+
+def make_sampler(loss: BatchLoss, images: ImageSet, config: TrainingConfig) -> Sampler:
+    """Return the sampler that draws batches as `loss` wants them."""
+    if loss.sampling == "triplets":
+        return TripletSampler(images.labels, max(1, config.batch_size // 3), config.seed)
+    if loss.sampling == "uniform":
+        return UniformSampler(len(images), config.batch_size, config.seed)
+    return BalancedSampler(images.labels, config.batch_size, seed=config.seed)
