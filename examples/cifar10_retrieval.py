@@ -16,7 +16,7 @@ from typing import Any, Optional
 
 import numpy as np
 
-from tripletnet.app import run_command
+from tripletnet.command import CommandParser, run_command
 from tripletnet.data import Splits, find_cifar10, load_cifar10, load_digits
 from tripletnet.data.download import DownloadError
 from tripletnet.evaluation import SVMProbe, retrieval_metrics
@@ -36,10 +36,10 @@ NO_CIFAR10 = """\
 ================================================================================"""
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> CommandParser:
     """Return the command line's options."""
     summary, _, _ = (__doc__ or "").partition("\n")
-    options = argparse.ArgumentParser(description=summary)
+    options = CommandParser(description=summary)
     add = options.add_argument
     add("--dataset", choices=("auto", "cifar10", "digits"), default="auto",
         help="auto: CIFAR-10 where it is on disk or can be downloaded, else digits")  # fmt: skip
@@ -152,7 +152,7 @@ def draw_neighbours(codes: np.ndarray, splits: Splits, path: Path, seed: int) ->
     """Draw the ten nearest other test images of ten random test images."""
     test = splits.test
     queries = np.random.default_rng(seed).choice(len(test), 10, replace=False)
-    distances, found = nearest(codes, codes[queries], 10, exclude=queries)
+    distances, found = nearest(codes, codes[queries], 10, exclude_self=queries)
     figure = retrieval_grid(
         test.take(queries),
         test.take(found.ravel()).reshape(*found.shape, *test.image_shape, 3),
@@ -175,7 +175,8 @@ def draw_confusion(predicted: np.ndarray, splits: Splits, path: Path) -> None:
 def print_report(report: dict[str, Any], out: Path) -> None:
     """Print the figures that a person wants to see."""
     print(f"{report['dataset']}, {report['network']} network, {report['images']:,} images seen")
-    print(f"  SVM on the codes ({report['loss']}, {report['mining']}) {report['probe_accuracy']:7.2%}")
+    label = f"SVM on the codes ({report['loss']}, {report['mining']})"
+    print(f"  {label:<33} {report['probe_accuracy']:7.2%}")
     if "control_accuracy" in report:
         print(f"  control: CNN trained end to end   {report['control_accuracy']:7.2%}")
         print(f"  control: SVM on its features      {report['control_probe_accuracy']:7.2%}")

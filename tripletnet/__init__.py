@@ -1,1 +1,48 @@
-"""Learn what "similar" means from images, then find, compare and judge by it."""
+"""Learn what "similar" means from images, then find, compare and judge by it.
+
+The public names are loaded when they are first used, so that `import tripletnet` imports neither
+MXNet nor OpenCV.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOME = {
+    "InputError": "tripletnet.errors",
+    "ImageSet": "tripletnet.data",
+    "Splits": "tripletnet.data",
+    "load_cifar10": "tripletnet.data",
+    "load_digits": "tripletnet.data",
+    "NETWORKS": "tripletnet.networks",
+    "Encoder": "tripletnet.networks",
+    "SiameseTriplet": "tripletnet.networks",
+    "TripletCNN": "tripletnet.networks",
+    "get_network": "tripletnet.networks",
+    "LOSSES": "tripletnet.losses",
+    "TripletHinge": "tripletnet.losses",
+    "get_loss": "tripletnet.losses",
+    "triplet_hinge": "tripletnet.losses",
+    "TrainingConfig": "tripletnet.training",
+    "fit_control": "tripletnet.training",
+    "fit_encoder": "tripletnet.training",
+    "train_run": "tripletnet.training",
+    "load_run": "tripletnet.runs",
+    "encode": "tripletnet.retrieval.encode",
+    "nearest": "tripletnet.retrieval",
+    "SVMProbe": "tripletnet.evaluation",
+    "retrieval_metrics": "tripletnet.evaluation",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'tripletnet' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

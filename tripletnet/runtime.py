@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import os
+import re
 import sys
 import types
 import warnings
@@ -27,11 +28,12 @@ CPUS = Path("/sys/devices/system/cpu")
 CGROUP = Path("/sys/fs/cgroup")
 
 # These look up numpy.bool not only while they are imported but whenever they are used.
-_READ_BOOL_LATER = (
-    "mxnet.numpy.multiarray",
-    "mxnet.ndarray.numpy._op",
-    "mxnet.symbol.numpy._symbol",
-)
+_READ_BOOL_LATER = {
+    "mxnet.numpy.multiarray": "_np",
+    "mxnet.ndarray.numpy._op": "_np",
+    "mxnet.symbol.numpy._symbol": "_np",
+    "mxnet.test_utils": "np",
+}
 
 
 def usable_cores(cpus: Path = CPUS, cgroup: Path = CGROUP) -> int:
@@ -135,8 +137,8 @@ def load_mxnet() -> types.ModuleType:
             del np.bool  # type: ignore[attr-defined]
     if lent:
         numpy_with_bool = _NumPyWithBool("numpy")
-        for name in _READ_BOOL_LATER:
-            sys.modules[name]._np = numpy_with_bool  # type: ignore[attr-defined]
+        for module, alias in _READ_BOOL_LATER.items():
+            setattr(sys.modules[module], alias, numpy_with_bool)
     return mxnet
 
 
@@ -162,17 +164,16 @@ def device(name: str = "cpu") -> mxnet.Context:
     InputError
         If the name is none of these, or this MXNet or machine has no such GPU.
     """
-    kind, _, number = name.partition(":")
-    if kind not in ("cpu", "gpu") or (number and not number.isdigit()):
+    if not re.fullmatch(r"cpu|gpu(:\d+)?", name):
         raise InputError(f"device '{name}' is not known: use cpu, gpu or gpu:N")
     mx = load_mxnet()
-    if kind == "cpu":
+    if name == "cpu":
         return mx.cpu()
     try:
         count = mx.context.num_gpus()
     except mx.MXNetError:
         count = 0
-    index = int(number or 0)
+    index = int(name.partition(":")[2] or 0)
     if index >= count:
         raise InputError(
             f"device '{name}': MXNet sees {count} GPUs; use --device cpu, or install an MXNet "

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tripletnet.data.opencv import cv2
 from tripletnet.errors import InputError
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random flips and shifts, each image its own.
+    """Random flips, shifts, crops and changes of colour, each image its own.
 
     Parameters
     ----------
@@ -21,30 +22,80 @@ class Augmentation:
     shift : int
         Move by up to so many pixels in each direction; what comes in from outside repeats the
         border.
+    crop : float
+        Cut out a part of the image and bring it to the image's size again; the part's area is
+        drawn between this share and 1, its sides differ by up to a third. 1 is off.
+    colour : float
+        Change brightness, contrast and saturation by factors between 1 - colour and 1 + colour.
     """
 
     flip: bool = True
     shift: int = 4
+    crop: float = 1.0
+    colour: float = 0.0
 
     def __post_init__(self) -> None:
         if self.shift < 0:
             raise InputError(f"shift is {self.shift}: give 0 or more pixels")
+        if not 0 < self.crop <= 1:
+            raise InputError(f"crop is {self.crop}: give a share of the image from above 0 to 1")
+        if not 0 <= self.colour < 1:
+            raise InputError(f"colour is {self.colour}: give 0 or more and less than 1")
+
+    def __bool__(self) -> bool:
+        """Tell whether images are altered at all."""
+        return bool(self.flip or self.shift or self.crop < 1 or self.colour)
 
     def __call__(self, images: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """Return altered copies of `images`, (N, H, W, 3) uint8."""
-        count, height, width, _ = images.shape
-        if self.shift:
-            by = random.integers(-self.shift, self.shift + 1, (2, count, 1))
-            rows = np.clip(np.arange(height) + by[0], 0, height - 1)
-            columns = np.clip(np.arange(width) + by[1], 0, width - 1)
-        else:
-            rows = np.broadcast_to(np.arange(height), (count, height))
-            columns = np.broadcast_to(np.arange(width), (count, width))
-        if self.flip:
-            mirrored = random.random(count) < 0.5
-            columns = np.where(mirrored[:, None], columns[:, ::-1], columns)
-        rows = np.arange(count)[:, None] * height + rows
-        places = rows[:, :, None] * width + columns[:, None, :]
-        # a pixel as one item of three bytes: a third of the work of indexing channels
-        pixels = np.ascontiguousarray(images).reshape(-1, 3).view("V3")[:, 0]
-        return pixels[places].view(np.uint8).reshape(images.shape)
+        if self.crop < 1:
+            images = crops(images, self.crop, random)
+        if self.flip or self.shift:
+            images = move(images, self.flip, self.shift, random)
+        if self.colour:
+            images = recolour(images, self.colour, random)
+        return images
+
+
+def move(images: np.ndarray, flip: bool, shift: int, random: np.random.Generator) -> np.ndarray:
+    """Return images shifted by up to `shift` pixels each way and, every other one, mirrored."""
+    count, height, width, _ = images.shape
+    by = random.integers(-shift, shift + 1, (2, count, 1))
+    rows = np.clip(np.arange(height) + by[0], 0, height - 1)
+    columns = np.clip(np.arange(width) + by[1], 0, width - 1)
+    if flip:
+        mirrored = random.random(count) < 0.5
+        columns = np.where(mirrored[:, None], columns[:, ::-1], columns)
+    rows = np.arange(count)[:, None] * height + rows
+    places = rows[:, :, None] * width + columns[:, None, :]
+    # a pixel as one item of three bytes: a third of the work of indexing channels
+    pixels = np.ascontiguousarray(images).reshape(-1, 3).view("V3")[:, 0]
+    return pixels[places].view(np.uint8).reshape(images.shape)
+
+
+def crops(images: np.ndarray, smallest: float, random: np.random.Generator) -> np.ndarray:
+    """Return parts of images, of at least `smallest` of their area, at the images' size."""
+    count, height, width, _ = images.shape
+    area = random.uniform(smallest, 1.0, count)
+    aspect = np.exp(random.uniform(np.log(3 / 4), np.log(4 / 3), count))
+    tall = np.clip(np.round(height * np.sqrt(area / aspect)), 1, height).astype(int)
+    wide = np.clip(np.round(width * np.sqrt(area * aspect)), 1, width).astype(int)
+    top = random.integers(0, height - tall + 1)
+    left = random.integers(0, width - wide + 1)
+    result = np.empty_like(images)
+    for i, (y, x, h, w) in enumerate(zip(top, left, tall, wide)):
+        cv2.resize(images[i, y : y + h, x : x + w], (width, height), dst=result[i])
+    return result
+
+
+def recolour(images: np.ndarray, strength: float, random: np.random.Generator) -> np.ndarray:
+    """Return images with brightness, contrast and saturation each times 1 - s to 1 + s."""
+    factors = random.uniform(1 - strength, 1 + strength, (3, len(images))).astype(np.float32)
+    brightness, contrast, saturation = factors[:, :, None, None, None]
+    values = images.astype(np.float32)
+    grey = values.mean(axis=3, keepdims=True)
+    # the three are linear, so that one pass does them all
+    mean = grey.mean(axis=(1, 2), keepdims=True)
+    values = grey + (values - grey) * saturation
+    values = (mean + (values - mean) * contrast) * brightness
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)

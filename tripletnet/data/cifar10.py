@@ -196,8 +196,9 @@ def _check_length(where: Path, length: int) -> None:
 def _class_names(source: Path, files: Mapping[str, bytes]) -> Sequence[str]:
     if _CLASS_FILE not in files:
         return CLASSES
-    names = tuple(files[_CLASS_FILE].decode("utf-8", "replace").split())
-    if len(set(names)) != len(CLASSES):
+    lines = files[_CLASS_FILE].decode("utf-8", "replace").splitlines()
+    names = tuple(line.strip() for line in lines if line.strip())
+    if len(names) != len(CLASSES) or len(set(names)) != len(CLASSES):
         raise InputError(
             f"{source / _CLASS_FILE}: does not name ten classes, one a line; {_REMEDY}, or remove "
             "it to use the known names"
@@ -208,27 +209,31 @@ def _class_names(source: Path, files: Mapping[str, bytes]) -> Sequence[str]:
 def _image_set(
     source: Path, files: Mapping[str, bytes], names: Sequence[str], classes: Sequence[str]
 ) -> ImageSet:
-    count = len(names) * _IMAGES_PER_FILE
-    pixels = np.empty((count, 32, 32, 3), np.uint8)
-    labels = np.empty(count, np.int64)
-    for number, name in enumerate(names):
-        records = np.frombuffer(files[name], np.uint8).reshape(_IMAGES_PER_FILE, _RECORD_BYTES)
-        wrong = np.flatnonzero(records[:, 0] >= len(CLASSES))
-        if wrong.size:
-            raise InputError(
-                f"{source / name}: image {wrong[0]} has the label {records[wrong[0], 0]}, not one "
-                f"from 0 to 9; {_REMEDY}"
-            )
-        part = slice(number * _IMAGES_PER_FILE, (number + 1) * _IMAGES_PER_FILE)
-        labels[part] = records[:, 0]
-        pixels[part] = records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-
-    expected = count // len(CLASSES)
-    counts = np.bincount(labels, minlength=len(CLASSES))
-    for label in np.flatnonzero(counts != expected)[:1]:
-        raise InputError(
-            f"{source / names[0]}{f' to {names[-1]}' if len(names) > 1 else ''}: "
-            f"{counts[label]:,} images of class {label} ({classes[label]}), not {expected:,}; "
-            f"{_REMEDY}"
-        )
+    records = [np.frombuffer(files[name], np.uint8).reshape(-1, _RECORD_BYTES) for name in names]
+    labels = np.concatenate([record[:, 0] for record in records]).astype(np.int64)
+    _check_labels(source, names, labels, classes)
+    pixels = np.empty((len(labels), 32, 32, 3), np.uint8)
+    for block, record in zip(np.split(pixels, len(names)), records):
+        planes = record[:, 1:].reshape(-1, 3, 32, 32)
+        for colour in range(3):  # four times as fast as one transposed copy
+            block[..., colour] = planes[:, colour]
     return ImageSet("CIFAR-10", pixels, labels, classes)
+
+
+def _check_labels(
+    source: Path, names: Sequence[str], labels: np.ndarray, classes: Sequence[str]
+) -> None:
+    for image in np.flatnonzero(labels >= len(classes)):
+        number, row = divmod(image, _IMAGES_PER_FILE)
+        raise InputError(
+            f"{source / names[number]}: image {row} has the label {labels[image]}, not one from 0 "
+            f"to 9; {_REMEDY}"
+        )
+    expected = len(labels) // len(classes)
+    counts = np.bincount(labels, minlength=len(classes))
+    for label in np.flatnonzero(counts != expected):
+        where = " to ".join(sorted({names[0], names[-1]}))
+        raise InputError(
+            f"{source / where}: {counts[label]:,} images of class {label} ({classes[label]}), not "
+            f"{expected:,}; {_REMEDY}"
+        )

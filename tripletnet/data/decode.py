@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 from typing import Optional, Union
 
@@ -27,7 +28,7 @@ from tripletnet.errors import InputError
 
 #: The endings by which a file is taken for an image, in any case.
 IMAGE_ENDINGS = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .webp .bmp .dib .tif .tiff .gif".split()
+    [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif"]
 )
 
 #: Images of more pixels are refused before they are decoded (Pillow's own limit).
@@ -128,15 +129,21 @@ def read_bytes(path: Union[str, Path]) -> bytes:
         If it cannot be read.
     """
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - half the time of Path.open
-            return file.read()
+        # half the time of open(), which tells for small images
+        file = os.open(path, os.O_RDONLY)
+        try:
+            size = os.fstat(file).st_size
+            data = os.read(file, size)
+            while len(data) < size and (more := os.read(file, size - len(data))):
+                data += more
+        finally:
+            os.close(file)
     except OSError as error:
         raise ImageError(f"cannot be read ({error.strerror})", path) from None
+    return data
 
 
-def _decode(
-    data: bytes, size: Optional[tuple[int, int]], fit: str, max_pixels: int
-) -> np.ndarray:
+def _decode(data: bytes, size: Optional[tuple[int, int]], fit: str, max_pixels: int) -> np.ndarray:
     kind = _kind(data)
     if kind is None:
         raise ImageError(
@@ -175,7 +182,7 @@ def _check_pixels(shape: tuple[int, int], max_pixels: int) -> None:
 
 def _flag(kind: str, shape: tuple[int, int], size: Optional[tuple[int, int]], fit: str) -> int:
     """Choose at what size OpenCV decodes: the smallest that need not grow afterwards."""
-    if kind == "JPEG" and size is not None:
+    if kind == "JPEG" and size not in (None, shape):
         # whether the image lies on its side is not known yet
         scale = max(fit_scale(shape, size, fit), fit_scale(shape[::-1], size, fit))
         for divisor, flag in _REDUCED:

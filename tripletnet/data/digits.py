@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from tripletnet.data.images import ImageSet, Splits
+from tripletnet.data.opencv import cv2
 
 CLASSES = tuple("0123456789")
 

@@ -9,49 +9,43 @@ from __future__ import annotations
 import struct
 from typing import Optional
 
-# Entropy-coded with Huffman tables, 8 or 12 bits: baseline, extended sequential, progressive.
+# The frames that a JPEG may have; OpenCV decodes those coded with Huffman tables.
 _HUFFMAN_FRAMES = (0xC0, 0xC1, 0xC2)
 _OTHER_FRAMES = (0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF)
-_START_OF_SCAN = 0xDA
 
 # Transparency, orientation, animation, and a profile over which libpng may print warnings.
 _PNG_SPECIAL = (b"tRNS", b"eXIf", b"acTL", b"iCCP")
+
+_segment = struct.Struct(">BBH").unpack_from
+_frame = struct.Struct(">BHHB").unpack_from
+_chunk = struct.Struct(">I4s").unpack_from
+_image_header = struct.Struct(">IIBB").unpack_from
 
 
 def plain_jpeg_size(data: bytes) -> Optional[tuple[int, int]]:
     """Return (height, width) as stored, or None if `data` is not a plain and whole JPEG.
 
-    Plain: Huffman-coded, 8 bits, one or three components. Whole: the first image, past the
-    header with its thumbnails, ends in an end-of-image marker; whatever follows that is ignored.
+    Plain: Huffman-coded, 8 bits, one or three components. Whole: there is an end-of-image marker
+    past the frame's header, and so past the thumbnails; whatever follows it does not matter.
     """
-    size = None
     at = 2
     try:
         while True:
-            prefix, marker, length = struct.unpack_from(">BBH", data, at)
-            if prefix != 0xFF or length < 2:
-                return None
-            if marker == 0xFF:  # fill byte
+            prefix, marker, length = _segment(data, at)
+            if marker in _HUFFMAN_FRAMES:
+                break
+            if marker == 0xFF:  # a fill byte
                 at += 1
                 continue
-            if marker in _HUFFMAN_FRAMES:
-                bits, height, width, components = struct.unpack_from(">BHHB", data, at + 4)
-                if bits != 8 or components not in (1, 3):
-                    return None
-                size = (height, width)
-            elif marker in _OTHER_FRAMES:
+            if prefix != 0xFF or length < 2 or marker in _OTHER_FRAMES:
                 return None
             at += 2 + length
-            if marker == _START_OF_SCAN:
-                break
+        bits, height, width, components = _frame(data, at + 4)
     except struct.error:
         return None
-    # Inside coded data 0xFF is followed by 0 or a restart marker, so the next end is the image's
-    # own, unless another image starts before it.
-    end = data.find(b"\xff\xd9", at)
-    if end < 0 or data.find(b"\xff\xd8", at, end) >= 0:
+    if bits != 8 or components not in (1, 3) or data.rfind(b"\xff\xd9", at) < 0:
         return None
-    return size
+    return height, width
 
 
 def plain_png_size(data: bytes) -> Optional[tuple[int, int]]:
@@ -64,9 +58,9 @@ def plain_png_size(data: bytes) -> Optional[tuple[int, int]]:
     at = 8
     try:
         while True:
-            length, kind = struct.unpack_from(">I4s", data, at)
+            length, kind = _chunk(data, at)
             if kind == b"IHDR":
-                width, height, bits, colour = struct.unpack_from(">IIBB", data, at + 8)
+                width, height, bits, colour = _image_header(data, at + 8)
                 if bits != 8 or colour not in (0, 2, 3):
                     return None
                 size = (height, width)

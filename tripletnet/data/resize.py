@@ -52,6 +52,8 @@ def resize_image(image: np.ndarray, size: tuple[int, int], fit: str = "crop") ->
         May share memory with `image`.
     """
     height, width = image.shape[:2]
+    if (height, width) == size:
+        return image
     scale = fit_scale((height, width), size, fit)
     if fit == "crop":
         kept_height = min(height, max(1, round(size[0] / scale)))

@@ -13,6 +13,9 @@ import numpy as np
 
 from tripletnet.errors import InputError
 
+#: What is drawn evenly: every class as often as any other, or every image.
+BALANCES = ("classes", "images")
+
 
 class Sampler(Protocol):
     """What draws batches."""
@@ -45,10 +48,11 @@ class _Classes:
 
 
 class TripletSampler:
-    """Draw random triplets, classes evenly.
+    """Draw random triplets.
 
     Anchor and same are two different images of one class, diff is of another class. Anchor class
-    and diff class are drawn evenly for each triplet; a class of one image serves as diff only.
+    and diff class are drawn evenly for each triplet, or in proportion to their images; a class of
+    one image serves as diff only.
 
     Parameters
     ----------
@@ -58,10 +62,15 @@ class TripletSampler:
         How many triplets a batch has.
     seed : int
         Same seed, same batches.
+    balance : {"classes", "images"}
+        What is drawn evenly.
     """
 
-    def __init__(self, labels: np.ndarray, triplets: int = 128, seed: int = 0) -> None:
+    def __init__(
+        self, labels: np.ndarray, triplets: int = 128, seed: int = 0, balance: str = "classes"
+    ) -> None:
         self._classes = _Classes(labels)
+        self._by_size = balance == "images"
         self._triplets = triplets
         self._seed = seed
         self.batch_size = 3 * triplets
@@ -70,9 +79,15 @@ class TripletSampler:
         """Return anchors, then sames, then diffs of batch `step`, (3 * triplets,) int64."""
         random = np.random.default_rng((self._seed, step))
         classes, count = self._classes, self._triplets
-        near = random.choice(classes.pairable, count)
-        # one of the others: a step of 1 to n - 1 around the circle of classes
-        far = (near + random.integers(1, len(classes), count)) % len(classes)
+        if self._by_size:
+            near = _draw_by_size(random, classes.sizes * (classes.sizes >= 2), count)
+            # past the anchor's class, whose images are left out of the count
+            others = classes.sizes.sum() - classes.sizes[near]
+            far = self._class_past(near, random.integers(0, others))
+        else:
+            near = random.choice(classes.pairable, count)
+            # one of the others: a step of 1 to n - 1 around the circle of classes
+            far = (near + random.integers(1, len(classes), count)) % len(classes)
         anchor = random.integers(0, classes.sizes[near])
         same = (anchor + random.integers(1, classes.sizes[near])) % classes.sizes[near]
         diff = random.integers(0, classes.sizes[far])
@@ -86,24 +101,41 @@ class TripletSampler:
             )
         ]
 
+    def _class_past(self, near: np.ndarray, place: np.ndarray) -> np.ndarray:
+        """Return the class of the image at `place` among those that are not of class `near`."""
+        starts, sizes = self._classes.starts, self._classes.sizes
+        place = np.where(place >= starts[near], place + sizes[near], place)
+        return np.searchsorted(starts, place, side="right") - 1
+
+
+def _draw_by_size(random: np.random.Generator, sizes: np.ndarray, count: int) -> np.ndarray:
+    """Return `count` classes, each drawn in proportion to its size."""
+    ends = np.cumsum(sizes)
+    return np.searchsorted(ends, random.integers(0, ends[-1], count), side="right")
+
 
 class BalancedSampler:
-    """Draw batches of P classes with K images each; every image of every class comes up.
+    """Draw batches of P times K images of one class; every image of every class comes up.
 
-    The classes take turns in an order that is drawn anew for each round. Each class goes through
-    its images in an order that is drawn anew for each pass; the last batch of a pass is filled up
-    from the pass's beginning. A class with fewer than K images repeats them within a batch.
+    Each class goes through its images, K at a time, in an order that is drawn anew for each pass;
+    the last K of a pass are filled up from its beginning. A class with fewer than K images gives
+    those it has. Turns are dealt in rounds, in an order that is drawn anew for each round: one turn
+    a class and round, or, where images are to come up evenly, as many turns as the class has times
+    K images.
 
     Parameters
     ----------
     labels : ndarray of int, shape (N,)
         The class of each image.
     batch_size : int
-        About how many images a batch has: P * K comes as near to it from below as it can.
+        About how many images a batch has: P * K comes as near to it from below as it can; fewer
+        where the classes have fewer images.
     classes_per_batch : int, optional
         P. Default: all classes, or as many as leave each of them 4 images.
     seed : int
         Same seed, same batches.
+    balance : {"classes", "images"}
+        What comes up evenly.
     """
 
     def __init__(
@@ -112,35 +144,61 @@ class BalancedSampler:
         batch_size: int = 384,
         classes_per_batch: int | None = None,
         seed: int = 0,
+        balance: str = "classes",
     ) -> None:
         self._classes = _Classes(labels)
         self._seed = seed
         if batch_size < 4:
             raise InputError(f"batch size is {batch_size}: give 4 or more")
-        count = len(self._classes)
-        self._p = min(count, classes_per_batch or max(2, batch_size // 4))
-        self._k = max(2, batch_size // self._p)
-        self.batch_size = self._p * self._k
-        # A pass over a class is at least one batch long, so that a cache of a few orders a class
-        # is enough to draw each order once.
-        self._order = functools.lru_cache(maxsize=4 * count)(self._draw_order)
+        sizes = self._classes.sizes
+        per_batch = min(len(sizes), classes_per_batch or max(2, batch_size // 4))
+        self._k = max(2, batch_size // per_batch)
+        #: How many turns a pass over each class takes, and how many of them fall in a round.
+        self._turns = -(-sizes // self._k)
+        self._dealt = self._turns if balance == "images" else np.ones_like(sizes)
+        #: For each turn of a round: its class, and which of the class's turns in the round it is.
+        self._class_of = np.repeat(np.arange(len(sizes)), self._dealt)
+        self._turn_of = np.concatenate([np.arange(n) for n in self._dealt])
+        self._takes = np.minimum(self._k, sizes)[self._class_of]
+        # no more than a round, so that a class of few images comes up once a batch
+        self.batch_size = int(min(per_batch * self._k, self._takes.sum()))
+        # one order a class and one a round are in use at a time, two where a batch is at the seam
+        self._order = functools.lru_cache(maxsize=2 * len(sizes) + 4)(self._draw_order)
 
     def _draw_order(self, kind: int, number: int, length: int) -> np.ndarray:
         return np.random.default_rng((self._seed, kind, number)).permutation(length)
 
     def indices(self, step: int) -> np.ndarray:
-        """Return the images of batch `step`, class by class, (P * K,) int64."""
-        count = len(self._classes)
-        turns = np.arange(step * self._p, (step + 1) * self._p)
-        chosen = []
-        for turn, place in zip(*np.divmod(turns, count)):
-            cls = int(self._order(0, int(turn), count)[place])
-            size = int(self._classes.sizes[cls])
-            passes, part = divmod(int(turn), -(-size // self._k))
-            order = self._order(1 + cls, passes, size)
-            within = order[np.arange(part * self._k, (part + 1) * self._k) % size]
-            chosen.append(self._classes.members[self._classes.starts[cls] + within])
+        """Return the images of batch `step`, class by class, (batch_size,) int64."""
+        per_round = int(self._takes.sum())
+        number, skip = divmod(step * self.batch_size, per_round)
+        chosen: list[np.ndarray] = []
+        missing = self.batch_size
+        while missing:
+            order = self._order(0, number, len(self._takes))
+            ends = np.cumsum(self._takes[order])
+            first = int(np.searchsorted(ends, skip, side="right"))
+            skip -= int(ends[first] - self._takes[order[first]])
+            for turn in order[first:]:
+                images = self._images(number, turn)[skip : skip + missing]
+                skip = 0
+                chosen.append(images)
+                missing -= len(images)
+                if not missing:
+                    break
+            number += 1
         return np.concatenate(chosen)
+
+    def _images(self, number: int, turn: int) -> np.ndarray:
+        """Return the images of a turn of round `number`."""
+        cls = self._class_of[turn]
+        size = int(self._classes.sizes[cls])
+        past = number * self._dealt[cls] + self._turn_of[turn]
+        passes, part = divmod(int(past), int(self._turns[cls]))
+        order = self._order(1 + int(cls), passes, size)
+        start = part * self._k
+        within = order[np.arange(start, start + self._takes[turn]) % size]
+        return self._classes.members[self._classes.starts[cls] + within]
 
 
 class UniformSampler:

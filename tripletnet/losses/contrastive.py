@@ -33,12 +33,10 @@ def supervised_contrastive(distances: Any, positives: Any, temperature: float = 
     ----------
     Khosla et al. (2020), "Supervised Contrastive Learning", NeurIPS, equation 2 (L_out).
     """
-    count = distances.shape[0]
-    # cos = 1 - d/2; the constant 1/temperature cancels between the two terms, and without it no
-    # exponent is above 0
-    scores = distances * (-0.5 / temperature)
-    others = 1.0 - mx.nd.eye(count, ctx=distances.context)
-    normaliser = mx.nd.log((mx.nd.exp(scores) * others).sum(axis=1, keepdims=True) + 1e-30)
-    log_share = mx.nd.broadcast_sub(scores, normaliser)
+    # cos = 1 - d/2, where the constant 1/temperature cancels between the two terms; the diagonal
+    # is put out of the running for the sum
+    itself = mx.nd.eye(distances.shape[0], ctx=distances.context)
+    scores = distances * (-0.5 / temperature) - 1e9 * itself
+    log_share = mx.nd.log_softmax(scores, axis=1)
     number = positives.sum(axis=1)
     return -(positives * log_share).sum(axis=1) / mx.nd.maximum(number, 1.0)

@@ -101,41 +101,29 @@ def all_triplets_hinge(
 
     Notes
     -----
-    Each anchor's distances are sorted once; how many diff images lie within the margin of a same
-    image is then a binary search. Memory grows with N^2 and time with N^2 log N, not with N^3.
+    Each anchor's row is sorted once, its same pairs at distance + margin. The active triplets of
+    a same pair are then the diffs before it, those of a different pair the sames after it, and
+    the sum of an anchor's losses is margin * active + sum over j of gradient_ij * distance_ij.
+    Memory grows with N^2 and time with N^2 log N, not with N^3.
     """
     size = len(labels)
     same = labels[:, None] == labels[None, :]
-    diff = ~same
-    np.fill_diagonal(same, False)
-    # One ascending sequence of all anchors' distances: the row's number times a stride that no
-    # distance reaches, plus the distance, so that one binary search serves all rows.
     distances = distances.astype(np.float64)
-    stride = float(distances.max(initial=0.0)) + margin + 1.0
-    offset = np.arange(size)[:, None] * stride
-    same_row, _ = np.nonzero(same)
-    diff_row, _ = np.nonzero(diff)
-    reach = (distances + (offset + margin))[same]
-    far = (distances + offset)[diff]
-    reach_sorted = np.sort(reach)  # rows are disjoint ranges, so this sorts within rows
-    far_sorted = np.sort(far)
-    diffs_before = np.concatenate([[0], np.cumsum(diff.sum(axis=1))])
-    sames_before = np.concatenate([[0], np.cumsum(same.sum(axis=1))])
+    # one rounding step farther: a diff at the very distance + margin of a same pair has loss 0
+    # and comes after it
+    beyond = distances * (1 + np.finfo(np.float64).eps)
+    places = np.where(same, distances + margin, beyond)
+    np.fill_diagonal(same, False)
+    np.fill_diagonal(places, np.inf)
+    order = np.argsort(places, axis=1)
+    order += np.arange(size)[:, None] * size
 
-    # For each same pair: its active triplets are the diffs of its row strictly within reach.
-    within = np.searchsorted(far_sorted, reach, side="left")
-    count_same = within - diffs_before[same_row]
-    running = np.concatenate([[0.0], np.cumsum(far_sorted - np.repeat(offset[:, 0], diff.sum(1)))])
-    losses = count_same * (reach - offset[same_row, 0]) - (
-        running[within] - running[diffs_before[same_row]]
-    )
-    # For each different pair: the sames of its row that reach strictly beyond it.
-    not_beyond = np.searchsorted(reach_sorted, far, side="right")
-    count_diff = sames_before[diff_row + 1] - not_beyond
-
-    gradient = np.zeros((size, size), dtype=np.float32)
-    gradient[same] = count_same
-    gradient[diff] = -count_diff
-    sums = np.bincount(same_row, weights=losses, minlength=size)
-    active = np.bincount(same_row, weights=count_same, minlength=size).astype(np.int64)
+    same_sorted = same.take(order)
+    sames_before = np.cumsum(same_sorted, axis=1, dtype=np.int32)  # up to and including itself
+    diffs_before = np.arange(1, size + 1, dtype=np.int32) - sames_before
+    sames_after = sames_before[:, -1:] - sames_before
+    gradient = np.empty((size, size), dtype=np.float32)
+    gradient.put(order, np.where(same_sorted, diffs_before, -sames_after))
+    active = np.maximum(gradient, 0).sum(axis=1, dtype=np.float64).astype(np.int64)
+    sums = margin * active + np.einsum("ij,ij->i", gradient, distances)
     return sums, active, gradient

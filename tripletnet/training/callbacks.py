@@ -52,6 +52,13 @@ class Callback:
     def on_step(self, trainer: Trainer, result: StepResult) -> None:
         """After each step, in order; a step is told about while the next one is computed."""
 
+    def wants_weights(self, trainer: Trainer) -> bool:
+        """Tell whether :meth:`on_weights` is to be called now, between two steps."""
+        return False
+
+    def on_weights(self, trainer: Trainer) -> None:
+        """Look at the network as it is after exactly `trainer.step` steps."""
+
     def on_end(self, trainer: Trainer) -> None:
         """After the last step, also when the run was stopped or interrupted."""
 

@@ -15,6 +15,9 @@ import numpy as np
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike, atomic_path
 
+# What NumPy and zipfile raise over a file that is not whole.
+_DAMAGED = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile)
+
 
 @dataclass(frozen=True)
 class TrainingState:
@@ -58,7 +61,7 @@ class Checkpoints:
     def save(self, state: TrainingState) -> Path:
         """Write `state`, whole or not at all, and remove all but the last two."""
         path = self.folder / f"checkpoint-{state.step:09d}.npz"
-        about = {"step": state.step, "told": state.told}
+        about = {"step": state.step, "told": state.told, "arrays": list(state.arrays)}
         with atomic_path(path) as scratch, scratch.open("wb") as file:
             text = json.dumps(about).encode()
             np.savez(file, about=np.frombuffer(text, dtype=np.uint8), **state.arrays)
@@ -86,7 +89,9 @@ class Checkpoints:
                 with np.load(path, allow_pickle=False) as stored:
                     arrays = {name: stored[name] for name in stored.files}
                 about = json.loads(arrays.pop("about").tobytes())
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                if list(arrays) != about["arrays"]:
+                    raise ValueError("arrays are missing")
+            except _DAMAGED as error:
                 damaged.append(f"{path} ({error})")
                 continue
             for line in damaged:

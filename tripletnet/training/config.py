@@ -7,7 +7,10 @@ import math
 from dataclasses import dataclass
 from typing import Any, Optional
 
+from tripletnet.data.augment import Augmentation
+from tripletnet.data.sampling import BALANCES
 from tripletnet.errors import InputError
+from tripletnet.training.schedule import SCHEDULES
 
 OPTIMIZERS = ("sgd", "adam")
 
@@ -34,9 +37,12 @@ class TrainingConfig:
     weight_decay : float
         L2 penalty on all weights.
     warmup : float
-        The share of the run, from 0 to 1, in which the learning rate rises; it falls along a
-        cosine afterwards.
-    flip, shift
+        The share of the run, from 0 to 1, in which the learning rate rises.
+    schedule : {"cosine", "cyclic", "step"}
+        How it falls afterwards.
+    balance : {"classes", "images"}
+        What is drawn evenly into batches.
+    flip, shift, crop, colour
         Augmentation: see :class:`tripletnet.data.augment.Augmentation`.
     seed : int
         Decides the first weights, the batches and their augmentation.
@@ -54,8 +60,12 @@ class TrainingConfig:
     learning_rate: Optional[float] = None
     weight_decay: float = 5e-4
     warmup: float = 0.05
+    schedule: str = "cosine"
+    balance: str = "classes"
     flip: bool = True
     shift: int = 4
+    crop: float = 1.0
+    colour: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -65,6 +75,16 @@ class TrainingConfig:
             raise InputError(
                 f"optimizer '{self.optimizer}' is not known: use one of {', '.join(OPTIMIZERS)}"
             )
+        if self.schedule not in SCHEDULES:
+            raise InputError(
+                f"schedule '{self.schedule}' is not known: use one of {', '.join(SCHEDULES)}"
+            )
+        if self.balance not in BALANCES:
+            raise InputError(
+                f"balance '{self.balance}' is not known: use one of {', '.join(BALANCES)}"
+            )
+        if self.batch_size < 4:
+            raise InputError(f"batch size is {self.batch_size}: give 4 or more")
         rate = self.learning_rate
         if rate is not None and not (rate > 0 and math.isfinite(rate)):
             raise InputError(f"learning rate is {rate}: give a number above 0")
@@ -74,6 +94,12 @@ class TrainingConfig:
             raise InputError(f"warmup is {self.warmup}: give a share from 0 to below 1")
         if self.seed < 0:
             raise InputError(f"seed is {self.seed}: give 0 or more")
+        _ = self.augmentation  # refuses what makes no sense
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """How training images are altered."""
+        return Augmentation(self.flip, self.shift, self.crop, self.colour)
 
     def replace(self, **changes: Any) -> TrainingConfig:
         """Return a copy with some choices changed."""

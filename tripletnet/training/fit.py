@@ -57,6 +57,14 @@ def make_trainer(
     return Trainer(network, loss, images, config, device, callbacks, checkpoints), history
 
 
+def settled(config: TrainingConfig) -> TrainingConfig:
+    """Return `config` with the learning rate that its loss and optimiser take by default."""
+    if config.learning_rate is not None:
+        return config
+    rate = 0.001 if config.optimizer == "adam" else make_loss(config).learning_rate
+    return config.replace(learning_rate=rate)
+
+
 def fit_encoder(images: ImageSet, config: TrainingConfig, **options: Any) -> Encoder:
     """Train an encoder on `images` and return it; nothing is written.
 
@@ -74,6 +82,7 @@ def fit_encoder(images: ImageSet, config: TrainingConfig, **options: Any) -> Enc
     InputError
         If the choices do not fit together or do not fit the images.
     """
+    config = settled(config)
     encoder = make_encoder(config, images)
     trainer, _ = make_trainer(
         encoder, make_loss(config), images, config, label="encoder", **options
@@ -148,7 +157,7 @@ def images_for_minutes(
     if not minutes > 0:
         raise InputError(f"minutes is {minutes}: give a number above 0")
     watch = _Stopwatch(skip=3, seconds=min(seconds, 6.0 * minutes))
-    trial = config.replace(images=1_000_000 * config.batch_size)
+    trial = settled(config).replace(images=1_000_000 * config.batch_size)
     trainer = Trainer(make_encoder(trial, images), make_loss(trial), images, trial, device, [watch])
     trainer.initialize()
     trainer.run()

@@ -22,7 +22,13 @@ from tripletnet.runs import (
 )
 from tripletnet.training.checkpoint import Checkpoints
 from tripletnet.training.config import TrainingConfig
-from tripletnet.training.fit import images_for_minutes, make_encoder, make_loss, make_trainer
+from tripletnet.training.fit import (
+    images_for_minutes,
+    make_encoder,
+    make_loss,
+    make_trainer,
+    settled,
+)
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,7 @@ def train_run(
         If the user interrupted: the state and the encoder as it is are saved then.
     """
     out = Path(out)
+    config = settled(config)
     data = images.identity()
     stored = read_description(out) if (out / DESCRIPTION).exists() else None
     checkpoints = Checkpoints(out, checkpoint_minutes)

@@ -1,12 +1,34 @@
-"""How the learning rate goes over a run."""
+"""How the learning rate goes over a run: each shape is a function of the share that is done."""
 
 from __future__ import annotations
 
 import math
+from typing import Callable
 
 
-def warmup_cosine(step: int, steps: int, peak: float, warmup: float = 0.05) -> float:
-    """Return the learning rate of a step: up in a line, then down along half a cosine.
+def cosine(done: float) -> float:
+    """Fall from 1 to 0 along half a cosine (Loshchilov, Hutter 2017, "SGDR", ICLR)."""
+    return 0.5 * (1.0 + math.cos(math.pi * done))
+
+
+def step(done: float) -> float:
+    """Stay at 1, and fall to a tenth at one half and again at three quarters of the run."""
+    return 1.0 if done < 0.5 else 0.1 if done < 0.75 else 0.01
+
+
+def cyclic(done: float, cycles: int = 4) -> float:
+    """Fall from 1 to 0 along half a cosine, four times over (Loshchilov, Hutter 2017)."""
+    return cosine(done * cycles % 1.0)
+
+
+#: The shapes that can be chosen by name: share of the run done, from 0 to 1, to a factor.
+SCHEDULES: dict[str, Callable[[float], float]] = {"cosine": cosine, "cyclic": cyclic, "step": step}
+
+
+def learning_rate(
+    step: int, steps: int, peak: float, warmup: float = 0.05, schedule: str = "cosine"
+) -> float:
+    """Return the learning rate of a step: up in a line, then down as the schedule says.
 
     Parameters
     ----------
@@ -17,13 +39,11 @@ def warmup_cosine(step: int, steps: int, peak: float, warmup: float = 0.05) -> f
     peak : float
         The highest learning rate.
     warmup : float
-        The share of the steps, from 0 to 1, in which it rises.
-
-    References
-    ----------
-    Loshchilov, Hutter (2017), "SGDR: Stochastic Gradient Descent with Warm Restarts", ICLR.
+        The share of the steps, from 0 to below 1, in which it rises.
+    schedule : {"cosine", "cyclic", "step"}
+        The shape after that.
     """
     rising = warmup * steps
     if step < rising:
         return peak * (step + 1) / (rising + 1)
-    return peak * 0.5 * (1.0 + math.cos(math.pi * (step - rising) / max(1.0, steps - rising)))
+    return peak * SCHEDULES[schedule]((step - rising) / max(1.0, steps - rising))

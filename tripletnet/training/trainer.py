@@ -13,15 +13,15 @@ from typing import Any, Optional
 import numpy as np
 
 from tripletnet.backend import mx
-from tripletnet.data.augment import Augmentation
 from tripletnet.data.batches import batches
 from tripletnet.data.images import ImageSet
 from tripletnet.data.sampling import BalancedSampler, Sampler, TripletSampler, UniformSampler
+from tripletnet.errors import InputError
 from tripletnet.losses import BatchLoss
 from tripletnet.training.callbacks import Callback, StepResult
 from tripletnet.training.checkpoint import Checkpoints, TrainingState
 from tripletnet.training.config import TrainingConfig
-from tripletnet.training.schedule import warmup_cosine
+from tripletnet.training.schedule import learning_rate
 
 
 class TrainingError(RuntimeError):
@@ -79,9 +79,9 @@ class Trainer:
         self.step = 0
         self._stopped = False
         self._interrupted = False
-        self._peak = config.learning_rate or (
-            0.001 if config.optimizer == "adam" else loss.learning_rate
-        )
+        if config.learning_rate is None:
+            raise InputError("a trainer needs a learning rate: give one")
+        self._peak = config.learning_rate
         self._optimizer: Any = None
 
     def initialize(self) -> None:
@@ -149,12 +149,11 @@ class Trainer:
             where there are checkpoints.
         """
         self.network.hybridize(static_alloc=True, static_shape=True)
-        augmentation = Augmentation(self.config.flip, self.config.shift)
         source = batches(
             self._images,
             self._sampler,
             range(self.step, self.steps),
-            augmentation if self.config.flip or self.config.shift else None,
+            self.config.augmentation or None,
             self.config.seed,
         )
         for callback in self.callbacks:
@@ -177,15 +176,21 @@ class Trainer:
             if pending is not None:
                 self._tell(pending)
             pending = launched
-            ending = self._stopped or self._interrupted
-            if self.checkpoints and (self._interrupted or self.checkpoints.due()):
+            watching = [callback for callback in self.callbacks if callback.wants_weights(self)]
+            saving = self.checkpoints is not None and self.checkpoints.due()
+            if watching or saving:
                 self._tell(pending)
                 pending = None
+            for callback in watching:
+                callback.on_weights(self)
+            if self.checkpoints and saving:
                 self.checkpoints.save(self.state())
-            if ending:
+            if self._stopped or self._interrupted:
                 break
         if pending is not None:
             self._tell(pending)
+        if self.checkpoints:
+            self.checkpoints.save(self.state())
 
     @contextlib.contextmanager
     def _finish_step_on_interrupt(self) -> Iterator[None]:
@@ -207,7 +212,9 @@ class Trainer:
 
     def _launch(self, pixels: np.ndarray, labels: np.ndarray) -> _Pending:
         """Queue one step; MXNet computes it in the background."""
-        rate = warmup_cosine(self.step, self.steps, self._peak, self.config.warmup)
+        rate = learning_rate(
+            self.step, self.steps, self._peak, self.config.warmup, self.config.schedule
+        )
         self._optimizer.set_learning_rate(rate)
         # what is random in the network, such as dropout, depends on the step alone
         mx.random.seed(self.config.seed * 1_000_003 + self.step)
@@ -286,7 +293,10 @@ def _as_tuple(slots: Any) -> tuple[Any, ...]:
 def make_sampler(loss: BatchLoss, images: ImageSet, config: TrainingConfig) -> Sampler:
     """Return the sampler that draws batches as `loss` wants them."""
     if loss.sampling == "triplets":
-        return TripletSampler(images.labels, max(1, config.batch_size // 3), config.seed)
+        triplets = max(1, config.batch_size // 3)
+        return TripletSampler(images.labels, triplets, config.seed, config.balance)
     if loss.sampling == "uniform":
         return UniformSampler(len(images), config.batch_size, config.seed)
-    return BalancedSampler(images.labels, config.batch_size, seed=config.seed)
+    return BalancedSampler(
+        images.labels, config.batch_size, seed=config.seed, balance=config.balance
+    )

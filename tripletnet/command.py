@@ -12,16 +12,17 @@ from typing import Any, Callable, NoReturn, Optional
 from tripletnet.errors import InputError
 
 
-class _Parser(argparse.ArgumentParser):
-    """Refuse bad options in one line."""
+class CommandParser(argparse.ArgumentParser):
+    """A parser that refuses bad options in one line."""
 
     def error(self, message: str) -> NoReturn:
+        """Say what is wrong and exit with status 2."""
         self.exit(2, f"tripletnet: error: {message} (see {self.prog} --help)\n")
 
 
 def run_command(
     main: Callable[[argparse.Namespace], Any],
-    parser: argparse.ArgumentParser,
+    parser: CommandParser,
     argv: Optional[Sequence[str]] = None,
 ) -> NoReturn:
     """Parse the command line, call `main` with the options, and exit.
@@ -34,12 +35,11 @@ def run_command(
     ----------
     main : callable
         Does the work; may raise InputError.
-    parser : ArgumentParser
+    parser : CommandParser
         Describes the options.
     argv : sequence of str, optional
         The options; default: the process's own.
     """
-    parser.__class__ = _Parser
     warnings.showwarning = _show_warning
     args = parser.parse_args(argv)
     try:

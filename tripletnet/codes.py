@@ -1,0 +1,77 @@
+"""What a matrix of codes and its labels must be, for everything that judges or searches them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tripletnet.errors import InputError
+
+
+def check_codes(codes: np.ndarray, name: str = "codes") -> np.ndarray:
+    """Return `codes` as float32 in C order, without a copy if they are so already.
+
+    Parameters
+    ----------
+    codes : array_like of numbers, shape (N, D)
+        One code a row.
+    name : str
+        What to call them in an error.
+
+    Raises
+    ------
+    InputError
+        If there are none, they are not a matrix of numbers, or one of them is not finite.
+    """
+    codes = np.asarray(codes)
+    if codes.ndim != 2 or codes.dtype.kind not in "fiu":
+        raise InputError(
+            f"{name}: expected numbers of shape (N, D), got {codes.dtype} of shape {codes.shape}"
+        )
+    if 0 in codes.shape:
+        raise InputError(f"{name}: there are none (shape {codes.shape}); encode some images first")
+    codes = np.ascontiguousarray(codes, dtype=np.float32)
+    # one number a row, where isfinite(codes) would be an array of the codes' size
+    with np.errstate(over="ignore"):
+        squares = np.einsum("ij,ij->i", codes, codes)
+    broken = np.flatnonzero(~(squares < 1e30))
+    if len(broken):
+        raise InputError(
+            f"{name}: {len(broken)} of {len(codes)} rows hold NaN, infinity or huge numbers, the "
+            f"first is row {broken[0]}; encode these images again or leave them out"
+        )
+    return codes
+
+
+def check_labels(labels: np.ndarray, count: int, name: str = "labels") -> np.ndarray:
+    """Return `labels` as an array, one integer or string for each of `count` codes.
+
+    Raises
+    ------
+    InputError
+        If they are neither integers nor strings, or not as many as the codes.
+    """
+    labels = np.asarray(labels)
+    if labels.shape != (count,):
+        raise InputError(
+            f"{name}: expected one for each of the {count} codes, got shape {labels.shape}"
+        )
+    if labels.dtype.kind not in "iuUSb":
+        raise InputError(f"{name}: expected integers or strings, got {labels.dtype}")
+    return labels
+
+
+def check_classes(labels: np.ndarray, name: str = "labels") -> tuple[np.ndarray, np.ndarray]:
+    """Return the sorted classes in `labels` and the index into them of each label.
+
+    Raises
+    ------
+    InputError
+        If all labels are the same.
+    """
+    classes, index = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        raise InputError(
+            f"{name}: all are {classes[0]!s}, which leaves nothing to tell apart; "
+            "codes of at least two classes are needed"
+        )
+    return classes, index

@@ -1,0 +1,158 @@
+"""Exact nearest neighbours by brute force: products of blocks, in bounded memory, on all cores."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Callable, Optional
+
+import numpy as np
+
+from tripletnet.runtime import usable_cores
+
+BLOCK_BYTES = 2**27
+
+
+def scan(
+    queries: np.ndarray,
+    codes: np.ndarray,
+    visit: Callable[[int, np.ndarray], None],
+    block_bytes: int = BLOCK_BYTES,
+) -> None:
+    """Show each query's distances to all codes to `visit`.
+
+    Parameters
+    ----------
+    queries : ndarray of float32, shape (Q, D)
+        Codes to measure from.
+    codes : ndarray of float32, shape (N, D)
+        Codes to measure to.
+    visit : callable
+        Called once for each query as ``visit(query, distances)`` with its number and its squared
+        Euclidean distances, (N,) float32, none below 0. They may be overwritten and must not be
+        kept. Calls come from several threads and in any order.
+    block_bytes : int
+        Bytes for the distances that exist at one time.
+
+    Notes
+    -----
+    The distances are |q|^2 + |c|^2 - 2 q.c in float32, which leaves them an absolute error of
+    about 1e-7 (|q|^2 + |c|^2).
+    """
+    query_squares = np.einsum("ij,ij->i", queries, queries)
+    code_squares = np.einsum("ij,ij->i", codes, codes)
+    cores = usable_cores()
+    # even blocks of two rows or more: BLAS rounds the product of a single row differently
+    most = max(4, block_bytes // (4 * len(codes)))
+    edges = _even(len(queries), -(-len(queries) // most))
+    block = np.empty((max(np.diff(edges)), len(codes)), np.float32)
+
+    def visit_rows(first: int, start: int, stop: int) -> None:
+        for row in range(start, stop):
+            distances = block[row]
+            distances *= -2
+            distances += code_squares
+            distances += query_squares[first + row]
+            np.maximum(distances, 0, out=distances)
+            visit(first + row, distances)
+
+    with ThreadPoolExecutor(cores) as pool:
+        for first, last in zip(edges[:-1], edges[1:]):
+            np.matmul(queries[first:last], codes.T, out=block[: last - first])
+            shares = _even(last - first, cores)
+            tasks = [
+                pool.submit(visit_rows, first, start, stop)
+                for start, stop in zip(shares[:-1], shares[1:])
+            ]
+            for task in tasks:
+                task.result()
+
+
+def _even(length: int, parts: int) -> list[int]:
+    """Return the edges that cut `length` into `parts` that differ by one at most."""
+    return [length * part // parts for part in range(parts + 1)]
+
+
+def ranking_keys(distances: np.ndarray) -> np.ndarray:
+    """Return numbers whose order is the ranking: by distance, ties by the lower index.
+
+    Parameters
+    ----------
+    distances : ndarray of float32, shape (N,)
+        None below 0.
+
+    Returns
+    -------
+    ndarray of uint64, shape (N,)
+        The distance's bits in the upper half, twice the index in the lower half. NumPy sorts
+        them several times as fast as it finds the order that would sort the distances.
+    """
+    # bits of floats that are not negative are ordered like the floats
+    keys = np.left_shift(distances.view(np.uint32), 32, dtype=np.uint64)
+    keys |= np.arange(0, 2 * len(keys), 2, dtype=np.uint64)
+    return keys
+
+
+def nearest(
+    codes: np.ndarray,
+    queries: np.ndarray,
+    k: int = 10,
+    *,
+    exclude_self: Optional[np.ndarray] = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find the `k` nearest codes of each query, exactly.
+
+    Parameters
+    ----------
+    codes : ndarray of float32, shape (N, D)
+        What to search.
+    queries : ndarray of float32, shape (Q, D)
+        What to search for.
+    k : int
+        How many neighbours.
+    exclude_self : ndarray of int, shape (Q,), optional
+        For queries that are among the codes: the index of each in `codes`, which is then not
+        its own neighbour. Other codes that equal it still are.
+
+    Returns
+    -------
+    distances : ndarray of float32, shape (Q, k)
+        Squared Euclidean distances, ascending; 2 - 2 cos for codes of unit length.
+    indices : ndarray of int64, shape (Q, k)
+        Where the neighbours lie in `codes`. Equal distances are ordered by the lower index.
+
+    Raises
+    ------
+    InputError
+        If codes and queries are not finite matrices of one width, or there are not `k` others.
+
+    Examples
+    --------
+    >>> codes = np.array([[0, 1], [1, 0], [0.6, 0.8], [0, 1]], dtype=np.float32)
+    >>> distances, indices = nearest(codes, codes[:1], k=2, exclude_self=[0])
+    >>> indices
+    array([[3, 2]])
+    >>> distances.round(3)
+    array([[0. , 0.4]], dtype=float32)
+    """
+    codes = check_codes(codes)
+    queries = check_codes(queries, "queries")
+    check_widths(codes, queries)
+    others = len(codes) - (exclude_self is not None)
+    if not 1 <= k <= others:
+        raise InputError(f"k: {k} neighbours asked for, use 1 to {others}")
+    if exclude_self is not None:
+        exclude_self = check_indices(exclude_self, len(codes), "exclude_self")
+        ...
+    found = np.empty((len(queries), k), np.uint64)
+
+    def visit(query: int, distances: np.ndarray) -> None:
+        keys = ranking_keys(distances)
+        if exclude_self is not None:
+            keys[exclude_self[query]] = LAST
+        keys.partition(k - 1)
+        found[query] = np.sort(keys[:k])
+
+    scan(queries, codes, visit)
+    distances = (found >> 32).astype(np.uint32).view(np.float32)
+    indices = ((found & 0xFFFFFFFF) >> 1).astype(np.int64)
+    return distances, indices
