@@ -21,6 +21,7 @@ from typing import Callable, Protocol
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from benchmarks.turns import alternate, spread
 from tripletnet.backend import mx  # before torch: it sets the number of threads
 from tripletnet.files import write_json
 from tripletnet.losses import RandomTriplets
@@ -31,7 +32,6 @@ import torch  # isort: skip
 
 LEARNING_RATE, MOMENTUM, MARGIN = 0.01, 0.9, 1.0
 OURS, SGEMM = "tripletnet", "sgemm"
-WARM_UP, TRAINING_STEPS, ENCODING_STEPS = 2, 8, 20
 
 # Multiply-adds of one image: (rows x columns) x filters x (kernel x channels) for 28, 25 and 22
 # rows and columns, and the dense layer.
@@ -39,9 +39,13 @@ FIRST_LAYER = 28 * 28 * 32 * (5 * 5 * 3)
 FORWARD = (
     FIRST_LAYER + 25 * 25 * 32 * (3 * 3 * 32) + 22 * 22 * 32 * (3 * 3 * 32) + (21 * 21 * 32) * 1024
 )
-# Backward: the gradients of the inputs and of the weights cost a forward pass each; the pixels'
-# gradient is not needed.
-TRAINING = 3 * FORWARD - FIRST_LAYER
+
+# What is measured: how many steps a turn, and the multiply-adds of one image. Backward, the
+# gradients of the inputs and of the weights cost a forward pass each; the pixels' gradient is not
+# needed.
+KINDS = {"train": (8, 3 * FORWARD - FIRST_LAYER), "encode": (20, FORWARD)}
+WARM_UP = 2
+SIZE = 4096  # rows and columns of the matrix product
 
 
 class Contender(Protocol):
@@ -91,6 +95,9 @@ class Ours:
 class TorchCNN(torch.nn.Module):
     """The same network in PyTorch, with the weights of ours."""
 
+    mean: torch.Tensor
+    std: torch.Tensor
+
     def __init__(self, ours: TripletCNN) -> None:
         super().__init__()
         nn = torch.nn
@@ -121,7 +128,7 @@ class Torch:
         layout: torch.memory_format = torch.contiguous_format,
         bf16: bool = False,
     ) -> None:
-        self._network = TorchCNN(ours).to(memory_format=layout)
+        self._network = TorchCNN(ours).to(memory_format=layout)  # type: ignore[call-overload]
         self._pixels = torch.from_numpy(pixels).to(memory_format=layout)
         self._optimizer = torch.optim.SGD(
             self._network.parameters(), LEARNING_RATE, MOMENTUM, fused=True
@@ -169,23 +176,35 @@ def speed(work: Callable[[int], object], steps: int) -> float:
     return steps / (time.perf_counter() - start)
 
 
-def multiply(steps: int, size: int = 4096) -> None:
+def multiply(steps: int) -> None:
     """Multiply two square matrices of float32 so many times."""
-    matrix = np.ones((size, size), dtype=np.float32)
+    matrix = np.ones((SIZE, SIZE), dtype=np.float32)
     for _ in range(steps):
         matrix @ matrix
 
 
-def alternate(slots: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, np.ndarray]:
-    """Run the slots in turn, round after round; return what each of them measured, (rounds,)."""
-    rows = [[slot() for slot in slots.values()] for _ in range(rounds)]
-    return dict(zip(slots, np.transpose(rows)))
+def compare(
+    contenders: Mapping[str, Contender], kind: str, rounds: int, batch: int
+) -> dict[str, list[float]]:
+    """Measure all contenders and the matrix product in turn, print a table and return it."""
+    steps, multiply_adds = KINDS[kind]
 
+    def slot(contender: Contender) -> Callable[[], float]:
+        return lambda: batch * speed(getattr(contender, kind), steps)
 
-def spread(values: np.ndarray, digits: int = 0) -> str:
-    """Return the median and the range of `values`."""
-    middle, low, high = (f"{f(values):,.{digits}f}" for f in (np.median, np.min, np.max))
-    return f"{middle} ({low} to {high})"
+    slots = {name: slot(contender) for name, contender in contenders.items()}
+    slots[SGEMM] = lambda: 2 * SIZE**3 / 1e9 * speed(multiply, 2)
+    measured = alternate(slots, rounds)
+
+    print(f"\n{kind:26}{'images/s':>24}{'tripletnet is times as fast':>32}")
+    for name in contenders:
+        ratio = measured[OURS] / measured[name]
+        print(f"{name:26}{spread(measured[name]):>24}{spread(ratio, 2):>32}")
+    share = measured[OURS] * 2 * multiply_adds / 1e9 / measured[SGEMM]
+    print(
+        f"{SGEMM:26}{spread(measured[SGEMM]):>24}  of which tripletnet reaches {spread(share, 2)}"
+    )
+    return {name: values.tolist() for name, values in measured.items()}
 
 
 def main() -> None:
@@ -210,30 +229,11 @@ def main() -> None:
     }
     check_that_all_do_the_same(contenders)
 
-    report: dict[str, object] = {"threads": threads, "batch": options.batch, **versions()}
-    report["torch"] = torch.__version__
+    about = {"threads": threads, "batch": options.batch, "torch": torch.__version__}
     print(f"{threads} threads, batches of {options.batch}, {options.rounds} rounds")
-    for kind, steps, multiply_adds in (
-        ("train", TRAINING_STEPS, TRAINING),
-        ("encode", ENCODING_STEPS, FORWARD),
-    ):
-        slots: dict[str, Callable[[], float]] = {
-            name: lambda c=contender: options.batch * speed(getattr(c, kind), steps)
-            for name, contender in contenders.items()
-        }
-        slots[SGEMM] = lambda: 2 * 4096**3 / 1e9 * speed(multiply, 2)
-        measured = alternate(slots, options.rounds)
-        sgemm = measured.pop(SGEMM)
-        share = measured[OURS] * 2 * multiply_adds / 1e9 / sgemm
-        print(f"\n{kind:26}{'images/s':>24}{'tripletnet is times as fast':>34}")
-        for name, values in measured.items():
-            print(f"{name:26}{spread(values):>24}{spread(measured[OURS] / values, 2):>34}")
-        print(f"sgemm {spread(sgemm)} GFLOP/s, of which tripletnet reaches {spread(share, 2)}")
-        report[kind] = {name: values.tolist() for name, values in measured.items()}
-        report[f"{kind} sgemm GFLOP/s"] = sgemm.tolist()
-        report[f"{kind} share of sgemm"] = share.tolist()
+    figures = {k: compare(contenders, k, options.rounds, options.batch) for k in KINDS}
     if options.json:
-        write_json(options.json, report)
+        write_json(options.json, {**versions(), **about, **figures})
 
 
 if __name__ == "__main__":

@@ -75,3 +75,28 @@ def check_classes(labels: np.ndarray, name: str = "labels") -> tuple[np.ndarray,
             "codes of at least two classes are needed"
         )
     return classes, index
+
+
+def check_widths(codes: np.ndarray, queries: np.ndarray) -> None:
+    """Raise InputError unless both matrices have codes of one width."""
+    if codes.shape[1] != queries.shape[1]:
+        raise InputError(
+            f"queries: codes of {queries.shape[1]} numbers cannot be compared with codes of "
+            f"{codes.shape[1]}; encode both with the same encoder"
+        )
+
+
+def check_rows(rows: np.ndarray, count: int, name: str) -> np.ndarray:
+    """Return `rows` as an array of int64, indices from 0 to below `count`.
+
+    Raises
+    ------
+    InputError
+        If there are none or one of them is no such index.
+    """
+    rows = np.asarray(rows)
+    if rows.ndim != 1 or not len(rows) or rows.dtype.kind not in "iu":
+        raise InputError(f"{name}: expected indices, got {rows.dtype} of shape {rows.shape}")
+    if rows.min() < 0 or rows.max() >= count:
+        raise InputError(f"{name}: indices must be from 0 to {count - 1}")
+    return rows.astype(np.int64)

@@ -17,7 +17,7 @@ from typing import Callable, Optional
 
 import numpy as np
 
-from tripletnet.data.cache_index import INDEX_NAME, CacheIndex
+from tripletnet.data.cache_index import HASH_BYTES, INDEX_NAME, CacheIndex
 from tripletnet.data.decode import ImageError, read_bytes
 from tripletnet.data.opencv import cv2
 from tripletnet.runtime import usable_cores
@@ -27,6 +27,7 @@ _CHUNK_IMAGES = 64
 _CHUNK_BYTES = 4 << 20
 
 _SECONDS_BETWEEN_SAVES = 30.0
+_UNREAD = bytes(HASH_BYTES)
 
 
 def new_pixels_name() -> str:
@@ -84,21 +85,22 @@ def fill_cache(
     pixels.touch()
     with pixels.open("r+b") as file:
 
-        def work(start: int) -> list[tuple[bytes, str]]:
-            positions = missing[start : start + step]
+        def work(start: int) -> tuple[bytes, dict[int, str]]:
+            positions = missing[start : start + step].tolist()
             block = np.zeros((len(positions), *shape), np.uint8)
-            outcomes = []
-            for image, position in zip(block, positions.tolist()):
-                digest, reason = b"", ""
+            hashes = []
+            reasons = {}
+            for image, position in zip(block, positions):
+                digest = _UNREAD
                 try:
                     data = read_bytes(f"{root}/{index.files[position]}")
                     digest = hashlib.sha256(data).digest()
                     image[...] = decode(data)
                 except ImageError as error:
-                    reason = error.reason
-                outcomes.append((digest, reason))
+                    reasons[position] = error.reason
+                hashes.append(digest)
             _write(file.fileno(), block, (first + start) * row_bytes)
-            return outcomes
+            return b"".join(hashes), reasons
 
         def save() -> None:
             os.fsync(file.fileno())
@@ -106,16 +108,14 @@ def fill_cache(
 
         saved = time.monotonic()
         with _one_opencv_thread(), ThreadPoolExecutor(usable_cores()) as pool:
-            for start, outcomes in zip(starts, pool.map(work, starts)):
-                for position, (digest, reason) in zip(missing[start:].tolist(), outcomes):
-                    if reason:
-                        index.reasons[position] = reason
-                    else:
-                        index.rows[position] = index.end
-                    if digest:
-                        index.hashes[position] = np.frombuffer(digest, np.uint8)
-                        finished[position] = True
-                    index.end += 1
+            for start, (hashes, reasons) in zip(starts, pool.map(work, starts)):
+                positions = missing[start : start + step]
+                index.hashes[positions] = np.frombuffer(hashes, np.uint8).reshape(-1, HASH_BYTES)
+                index.rows[positions] = range(index.end, index.end + len(positions))
+                index.rows[np.array(list(reasons), np.int64)] = -1
+                index.reasons.update(reasons)
+                index.end += len(positions)
+                finished[positions] = index.hashes[positions].any(axis=1)
                 if progress is not None:
                     progress(index.end - first, len(missing))
                 if time.monotonic() - saved > _SECONDS_BETWEEN_SAVES:

@@ -146,19 +146,8 @@ def read_bytes(path: Union[str, Path]) -> bytes:
 def _decode(data: bytes, size: Optional[tuple[int, int]], fit: str, max_pixels: int) -> np.ndarray:
     kind = _kind(data)
     if kind is None:
-        raise ImageError(
-            f"not a {', '.join(list(_READERS)[:-1])} or GIF image" if data else "empty file"
-        )
-    image = None
-    if kind == "JPEG":
-        shape = plain_jpeg_size(data)
-    elif kind == "PNG":
-        shape = plain_png_size(data)
-    else:
-        shape = None
-    if shape is not None:
-        _check_pixels(shape, max_pixels)
-        image = _decode_plain(data, _flag(kind, shape, size, fit))
+        raise ImageError("not a JPEG, PNG, WebP, BMP, TIFF or GIF image" if data else "empty file")
+    image = _decode_plain(data, kind, size, fit, max_pixels)
     if image is None:
         rgb = _decode_with_pillow(data, kind, max_pixels)
         return rgb if size is None else resize_image(rgb, size, fit)
@@ -180,19 +169,27 @@ def _check_pixels(shape: tuple[int, int], max_pixels: int) -> None:
         raise ImageError(f"too many pixels ({width} x {height}, the limit is {max_pixels:,})")
 
 
-def _flag(kind: str, shape: tuple[int, int], size: Optional[tuple[int, int]], fit: str) -> int:
-    """Choose at what size OpenCV decodes: the smallest that need not grow afterwards."""
-    if kind == "JPEG" and size not in (None, shape):
+def _decode_plain(
+    data: bytes, kind: str, size: Optional[tuple[int, int]], fit: str, max_pixels: int
+) -> Optional[np.ndarray]:
+    """Return BGR pixels, or None where OpenCV would get it wrong or not say why it failed.
+
+    A JPEG is decoded at the smallest scale that need not grow afterwards.
+    """
+    if kind == "JPEG":
+        shape = plain_jpeg_size(data)
+    elif kind == "PNG":
+        shape = plain_png_size(data)
+    else:
+        return None
+    if shape is None:
+        return None
+    _check_pixels(shape, max_pixels)
+    flag = cv2.IMREAD_COLOR
+    if kind == "JPEG" and size is not None and size != shape:
         # whether the image lies on its side is not known yet
         scale = max(fit_scale(shape, size, fit), fit_scale(shape[::-1], size, fit))
-        for divisor, flag in _REDUCED:
-            if scale * divisor <= 1:
-                return flag
-    return cv2.IMREAD_COLOR
-
-
-def _decode_plain(data: bytes, flag: int) -> Optional[np.ndarray]:
-    """Return BGR pixels, or None where OpenCV fails without a reason that one could hand on."""
+        flag = next((flag for divisor, flag in _REDUCED if scale * divisor <= 1), flag)
     try:
         return cv2.imdecode(np.frombuffer(data, np.uint8), flag)
     except cv2.error:
@@ -205,12 +202,13 @@ def _decode_with_pillow(data: bytes, kind: str, max_pixels: int) -> np.ndarray:
             _check_pixels((image.height, image.width), max_pixels)
             image.load()
             return _to_rgb(ImageOps.exif_transpose(image), kind)
-    except ImageError:
+    except (ImageError, MemoryError):
         raise
     except Exception as error:  # damaged files make Pillow raise nearly everything
-        if "truncated" in str(error).lower():
+        said = " ".join(str(error).split()) or type(error).__name__
+        if "truncated" in said.lower():
             raise ImageError(f"truncated {kind}") from error
-        raise ImageError(f"{kind} that cannot be decoded ({error})") from error
+        raise ImageError(f"{kind} that cannot be decoded ({said})") from error
 
 
 def _to_rgb(image: Image.Image, kind: str) -> np.ndarray:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import struct
 from typing import Optional
 
-# The frames that a JPEG may have; OpenCV decodes those coded with Huffman tables.
+# The markers from 0xC0 to 0xCF begin a JPEG's frame and tell how it is coded, but for these.
+_TABLES = (0xC4, 0xC8, 0xCC)
 _HUFFMAN_FRAMES = (0xC0, 0xC1, 0xC2)
-_OTHER_FRAMES = (0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF)
 
 # Transparency, orientation, animation, and a profile over which libpng may print warnings.
 _PNG_SPECIAL = (b"tRNS", b"eXIf", b"acTL", b"iCCP")
@@ -32,20 +32,17 @@ def plain_jpeg_size(data: bytes) -> Optional[tuple[int, int]]:
     try:
         while True:
             prefix, marker, length = _segment(data, at)
-            if marker in _HUFFMAN_FRAMES:
-                break
-            if marker == 0xFF:  # a fill byte
-                at += 1
-                continue
-            if prefix != 0xFF or length < 2 or marker in _OTHER_FRAMES:
+            if prefix != 0xFF or length < 2:
                 return None
-            at += 2 + length
+            if 0xC0 <= marker <= 0xCF and marker not in _TABLES:
+                break
+            at += 1 if marker == 0xFF else 2 + length  # one on for a fill byte
         bits, height, width, components = _frame(data, at + 4)
     except struct.error:
         return None
-    if bits != 8 or components not in (1, 3) or data.rfind(b"\xff\xd9", at) < 0:
-        return None
-    return height, width
+    plain = marker in _HUFFMAN_FRAMES and bits == 8 and components in (1, 3)
+    whole = data.rfind(b"\xff\xd9", at) >= 0
+    return (height, width) if plain and whole else None
 
 
 def plain_png_size(data: bytes) -> Optional[tuple[int, int]]:

@@ -17,6 +17,19 @@ from tripletnet.errors import InputError
 BALANCES = ("classes", "images")
 
 
+def draws_images(balance: str) -> bool:
+    """Tell whether images, not classes, are drawn evenly.
+
+    Raises
+    ------
+    InputError
+        If there is no such balance; the message lists those that there are.
+    """
+    if balance not in BALANCES:
+        raise InputError(f"balance '{balance}' is not known: use one of {', '.join(BALANCES)}")
+    return balance == "images"
+
+
 class Sampler(Protocol):
     """What draws batches."""
 
@@ -70,7 +83,7 @@ class TripletSampler:
         self, labels: np.ndarray, triplets: int = 128, seed: int = 0, balance: str = "classes"
     ) -> None:
         self._classes = _Classes(labels)
-        self._by_size = balance == "images"
+        self._by_size = draws_images(balance)
         self._triplets = triplets
         self._seed = seed
         self.batch_size = 3 * triplets
@@ -117,11 +130,13 @@ def _draw_by_size(random: np.random.Generator, sizes: np.ndarray, count: int) ->
 class BalancedSampler:
     """Draw batches of P times K images of one class; every image of every class comes up.
 
-    Each class goes through its images, K at a time, in an order that is drawn anew for each pass;
-    the last K of a pass are filled up from its beginning. A class with fewer than K images gives
-    those it has. Turns are dealt in rounds, in an order that is drawn anew for each round: one turn
-    a class and round, or, where images are to come up evenly, as many turns as the class has times
-    K images.
+    Each class goes through its images, K at a time, in an order that is drawn anew for each pass.
+    Turns are dealt in rounds, in an order that is drawn anew for each round, and the last batch of
+    a round is filled up from its beginning, so that no batch holds an image twice.
+
+    Where classes are to come up evenly, a round has one turn of each class; the last turn of a pass
+    is filled up from its beginning, and a class with fewer than K images gives those it has. Where
+    images are to, a round is a pass over all of them: the last turn of a class gives what is left.
 
     Parameters
     ----------
@@ -131,7 +146,8 @@ class BalancedSampler:
         About how many images a batch has: P * K comes as near to it from below as it can; fewer
         where the classes have fewer images.
     classes_per_batch : int, optional
-        P. Default: all classes, or as many as leave each of them 4 images.
+        P, 2 or more. Default: all classes, or as many as leave each of them 4 images; always the
+        latter where images come up evenly, and a class may then have several turns in a batch.
     seed : int
         Same seed, same batches.
     balance : {"classes", "images"}
@@ -150,19 +166,26 @@ class BalancedSampler:
         self._seed = seed
         if batch_size < 4:
             raise InputError(f"batch size is {batch_size}: give 4 or more")
+        if classes_per_batch is not None and classes_per_batch < 2:
+            raise InputError(f"classes per batch is {classes_per_batch}: give 2 or more")
         sizes = self._classes.sizes
-        per_batch = min(len(sizes), classes_per_batch or max(2, batch_size // 4))
+        by_images = draws_images(balance)
+        per_batch = classes_per_batch or max(2, batch_size // 4)
+        if not by_images:
+            per_batch = min(len(sizes), per_batch)
         self._k = max(2, batch_size // per_batch)
         #: How many turns a pass over each class takes, and how many of them fall in a round.
         self._turns = -(-sizes // self._k)
-        self._dealt = self._turns if balance == "images" else np.ones_like(sizes)
-        #: For each turn of a round: its class, and which of the class's turns in the round it is.
+        self._dealt = self._turns if by_images else np.ones_like(sizes)
+        #: For each turn of a round: its class, which of the class's turns in the round it is, and
+        #: how many images it gives.
         self._class_of = np.repeat(np.arange(len(sizes)), self._dealt)
         self._turn_of = np.concatenate([np.arange(n) for n in self._dealt])
-        self._takes = np.minimum(self._k, sizes)[self._class_of]
-        # no more than a round, so that a class of few images comes up once a batch
+        self._takes = np.minimum(self._k, sizes[self._class_of] - self._k * self._turn_of)
+        # no more than a round, so that no image comes up twice in a batch
         self.batch_size = int(min(per_batch * self._k, self._takes.sum()))
-        # one order a class and one a round are in use at a time, two where a batch is at the seam
+        self._batches = -(-int(self._takes.sum()) // self.batch_size)
+        # one order a class and one a round are in use at a time; room for those to come
         self._order = functools.lru_cache(maxsize=2 * len(sizes) + 4)(self._draw_order)
 
     def _draw_order(self, kind: int, number: int, length: int) -> np.ndarray:
@@ -170,23 +193,21 @@ class BalancedSampler:
 
     def indices(self, step: int) -> np.ndarray:
         """Return the images of batch `step`, class by class, (batch_size,) int64."""
-        per_round = int(self._takes.sum())
-        number, skip = divmod(step * self.batch_size, per_round)
+        number, batch = divmod(step, self._batches)
+        order = self._order(0, number, len(self._takes))
+        ends = np.cumsum(self._takes[order])
+        skip = batch * self.batch_size
+        first = int(np.searchsorted(ends, skip, side="right"))
+        skip -= int(ends[first] - self._takes[order[first]])
         chosen: list[np.ndarray] = []
         missing = self.batch_size
-        while missing:
-            order = self._order(0, number, len(self._takes))
-            ends = np.cumsum(self._takes[order])
-            first = int(np.searchsorted(ends, skip, side="right"))
-            skip -= int(ends[first] - self._takes[order[first]])
-            for turn in order[first:]:
-                images = self._images(number, turn)[skip : skip + missing]
-                skip = 0
-                chosen.append(images)
-                missing -= len(images)
-                if not missing:
-                    break
-            number += 1
+        for turn in np.concatenate([order[first:], order]):
+            images = self._images(number, turn)[skip : skip + missing]
+            skip = 0
+            chosen.append(images)
+            missing -= len(images)
+            if not missing:
+                break
         return np.concatenate(chosen)
 
     def _images(self, number: int, turn: int) -> np.ndarray:

@@ -21,13 +21,11 @@ def pairwise_squared_euclidean(codes: Any) -> Any:
 
     Formed as |c_i|^2 + |c_j|^2 - 2 c_i.c_j and cut off at 0, where rounding would go below.
     """
-    F = _operators(codes)
+    if isinstance(codes, mx.sym.Symbol):
+        F, products = mx.sym, mx.sym.dot(codes, codes, transpose_b=True)
+    else:
+        # oneDNN's product: dot's BLAS takes processors younger than itself for a Pentium 4
+        F, products = mx.nd, mx.nd.FullyConnected(codes, codes, no_bias=True, num_hidden=len(codes))
     squares = (codes * codes).sum(axis=1, keepdims=True)
-    products = F.dot(codes, codes, transpose_b=True)
     sums = F.broadcast_add(squares, F.transpose(squares))
     return F.relu(F.broadcast_sub(sums, 2.0 * products))
-
-
-def _operators(array: Any) -> Any:
-    """Return mxnet.nd or mxnet.sym, whichever `array` belongs to."""
-    return mx.sym if isinstance(array, mx.sym.Symbol) else mx.nd

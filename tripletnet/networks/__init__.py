@@ -7,15 +7,17 @@ from typing import Any
 from tripletnet.errors import InputError
 from tripletnet.networks.base import Encoder
 from tripletnet.networks.classifier import Classifier
+from tripletnet.networks.residual import ResidualNet
 from tripletnet.networks.siamese import SiameseTriplet
 from tripletnet.networks.triplet_cnn import TripletCNN
 
 #: The encoders that can be chosen by name.
 NETWORKS: dict[str, type[Encoder]] = {
     "article": TripletCNN,
+    "residual": ResidualNet,
 }
 
-__all__ = ["NETWORKS", "Classifier", "Encoder", "SiameseTriplet", "TripletCNN", "get_network"]
+__all__ = ["NETWORKS", "Classifier", "Encoder", "ResidualNet", "SiameseTriplet", "TripletCNN", "get_network"]
 
 
 def get_network(name: str, **arguments: Any) -> Encoder:

@@ -7,9 +7,12 @@ from typing import Callable, Optional
 
 import numpy as np
 
+from tripletnet.codes import check_codes, check_rows, check_widths
+from tripletnet.errors import InputError
 from tripletnet.runtime import usable_cores
 
 BLOCK_BYTES = 2**27
+LAST = np.uint64(2**64 - 2)  # a ranking key behind all others
 
 
 def scan(
@@ -137,22 +140,22 @@ def nearest(
     codes = check_codes(codes)
     queries = check_codes(queries, "queries")
     check_widths(codes, queries)
-    others = len(codes) - (exclude_self is not None)
+    own = None if exclude_self is None else check_rows(exclude_self, len(codes), "exclude_self")
+    if own is not None and len(own) != len(queries):
+        raise InputError(f"exclude_self: {len(own)} indices for {len(queries)} queries")
+    others = len(codes) - (own is not None)
     if not 1 <= k <= others:
-        raise InputError(f"k: {k} neighbours asked for, use 1 to {others}")
-    if exclude_self is not None:
-        exclude_self = check_indices(exclude_self, len(codes), "exclude_self")
-        ...
+        raise InputError(f"k: {k} neighbours asked for, but there are {others} codes to choose from")
     found = np.empty((len(queries), k), np.uint64)
 
     def visit(query: int, distances: np.ndarray) -> None:
         keys = ranking_keys(distances)
-        if exclude_self is not None:
-            keys[exclude_self[query]] = LAST
+        if own is not None:
+            keys[own[query]] = LAST
         keys.partition(k - 1)
         found[query] = np.sort(keys[:k])
 
     scan(queries, codes, visit)
+    indices = (found & 0xFFFFFFFF) >> 1
     distances = (found >> 32).astype(np.uint32).view(np.float32)
-    indices = ((found & 0xFFFFFFFF) >> 1).astype(np.int64)
-    return distances, indices
+    return distances, indices.astype(np.int64)

@@ -6,6 +6,7 @@ import csv
 import io
 import sys
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -145,19 +146,19 @@ class History(Callback):
 
     def save(self, path: PathLike) -> None:
         """Write the rows as CSV."""
-        if not self.rows:
-            return
-        text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(self.rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(
-            {
-                name: f"{value:.6g}" if isinstance(value, float) else value
-                for name, value in r.items()
-            }
-            for r in self.rows
-        )
-        write_text(path, text.getvalue())
+        write_rows(path, self.rows)
+
+
+def write_rows(path: PathLike, rows: Sequence[Mapping[str, float]]) -> None:
+    """Write rows of the same names as CSV, numbers with six digits; nothing if there are none."""
+    if not rows:
+        return
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({n: f"{v:.6g}" if isinstance(v, float) else v for n, v in row.items()})
+    write_text(path, text.getvalue())
 
 
 class CollapseWatch(Callback):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 from tripletnet.data.augment import Augmentation
-from tripletnet.data.sampling import BALANCES
+from tripletnet.data.sampling import draws_images
 from tripletnet.errors import InputError
 from tripletnet.training.schedule import SCHEDULES
 
@@ -79,10 +79,7 @@ class TrainingConfig:
             raise InputError(
                 f"schedule '{self.schedule}' is not known: use one of {', '.join(SCHEDULES)}"
             )
-        if self.balance not in BALANCES:
-            raise InputError(
-                f"balance '{self.balance}' is not known: use one of {', '.join(BALANCES)}"
-            )
+        _ = draws_images(self.balance)  # refuses what is not known
         if self.batch_size < 4:
             raise InputError(f"batch size is {self.batch_size}: give 4 or more")
         rate = self.learning_rate

@@ -20,6 +20,7 @@ from tripletnet.runs import (
     save_run,
     write_description,
 )
+from tripletnet.training.callbacks import write_rows
 from tripletnet.training.checkpoint import Checkpoints
 from tripletnet.training.config import TrainingConfig
 from tripletnet.training.fit import (
@@ -29,6 +30,7 @@ from tripletnet.training.fit import (
     make_trainer,
     settled,
 )
+from tripletnet.training.validation import Validation
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,10 @@ def train_run(
     config: TrainingConfig,
     out: PathLike,
     *,
+    validation: Optional[ImageSet] = None,
+    patience: Optional[int] = None,
+    initial: Optional[PathLike] = None,
+    about: Optional[dict[str, Any]] = None,
     minutes: Optional[float] = None,
     resume: bool = False,
     device: Optional[mx.Context] = None,
@@ -71,6 +77,15 @@ def train_run(
         The choices.
     out : str or Path
         The run folder.
+    validation : ImageSet, optional
+        Images that the weights are chosen on: Recall@1 is measured after each pass over `images`
+        (at most 20 times a run), and the best weights become the encoder.
+    patience : int, optional
+        Stop after so many measurements in a row without a better one.
+    initial : str or Path, optional
+        The run folder whose encoder gives the first weights.
+    about : dict, optional
+        What else ``run.json`` is to tell, for JSON.
     minutes : float, optional
         Train about so long: a timed trial turns it into the number of images, which takes the
         place of the configuration's and is stored.
@@ -87,20 +102,23 @@ def train_run(
     Raises
     ------
     InputError
-        If `out` holds an unfinished run and `resume` was not asked for, or another run than this.
+        If `out` holds an unfinished run and `resume` was not asked for, or another run than this,
+        or the encoder of `initial` is another network.
     KeyboardInterrupt
         If the user interrupted: the state and the encoder as it is are saved then.
     """
     out = Path(out)
     config = settled(config)
     data = images.identity()
-    stored = read_description(out) if (out / DESCRIPTION).exists() else None
     checkpoints = Checkpoints(out, checkpoint_minutes)
+    stored = read_description(out) if (out / DESCRIPTION).exists() else None
     if stored is not None and resume:
         # the number of images that minutes came to was settled when the run was started
         config = config.replace(images=stored["training"]["images"]) if minutes else config
-        _refuse_difference(out, stored, {"data": data, "training": config.to_json()})
-        if stored["finished"]:
+        longer = config.images > stored["training"]["images"]
+        asked = config.replace(images=stored["training"]["images"]) if longer else config
+        _refuse_difference(out, stored, {"data": data, "training": asked.to_json()})
+        if stored["finished"] and not longer:
             return TrainedRun(out, *load_run(out, device))
     else:
         if stored is not None and not stored["finished"]:
@@ -123,6 +141,21 @@ def train_run(
         checkpoints=checkpoints,
         quiet=quiet,
     )
+    watch = None
+    if validation is not None and len(validation):
+        every = max(len(images), config.images // 20)
+        watch = Validation(validation, out / "best.params", every, patience)
+        trainer.callbacks.append(watch)
+
+    def save(finished: bool) -> None:
+        history.save(out / "history.csv")
+        measured = watch.rows if watch is not None else []
+        write_rows(out / "validation.csv", measured)
+        if history.rows:
+            title = f"{images.name}: {config.network} network, {config.loss} loss ({config.mining})"
+            figure = training_curves({"loss": history.rows}, title, measured)
+            save_figure(figure, out / "curves.png")
+        save_run(out, encoder, config.network, **describe(finished))
 
     def describe(finished: bool) -> dict[str, Any]:
         return {
@@ -131,21 +164,36 @@ def train_run(
             "training": config.to_json(),
             "images_seen": trainer.images_seen,
             "finished": finished,
+            **(about or {}),
         }
 
-    write_description(out, describe(finished=False))
     trainer.start()
-    finished = False
+    if initial is not None and trainer.step == 0:
+        _take_weights(encoder, initial)
+    write_description(out, describe(finished=False))
     try:
         trainer.run()
-        finished = True
-    finally:
-        history.save(out / "history.csv")
-        if history.rows:
-            title = f"{images.name}: {config.network} network, {config.loss} loss ({config.mining})"
-            save_figure(training_curves({"loss": history.rows}, title), out / "curves.png")
-        save_run(out, encoder, config.network, **describe(finished))
+    except KeyboardInterrupt:
+        save(finished=False)
+        raise
+    if watch is not None:
+        encoder.load_parameters(str(watch.best))
+    save(finished=True)
     return TrainedRun(out, *load_run(out, device))
+
+
+def _take_weights(encoder: Encoder, run: PathLike) -> None:
+    """Give `encoder` the weights of the encoder of another run."""
+    other, description = load_run(run)
+    if type(other) is not type(encoder) or other.arguments != encoder.arguments:
+        named = description["network"]
+        raise InputError(
+            f"{run}: its encoder is {named['name']} with {named['arguments']}, which differs from "
+            f"{encoder.arguments} of this run: ask for the same network"
+        )
+    weights = other._collect_params_with_prefix()
+    for name, parameter in encoder._collect_params_with_prefix().items():
+        parameter.set_data(weights[name].data())
 
 
 def _refuse_difference(out: Path, stored: dict[str, Any], ours: dict[str, Any]) -> None:

@@ -1,0 +1,90 @@
+"""Seconds and own memory of loading the first N images of a folder, at first and again.
+
+    python -m benchmarks.folder_memory FOLDER [N ...] [--size 32]
+
+Own memory is anonymous memory (RssAnon): what the mapped cache occupies can be dropped by the
+system at any time and does not count. Each N runs in a process of its own, on a folder of links.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from tripletnet.data.folder import load_folder
+from tripletnet.data.scan import scan_folder
+
+
+def own_memory() -> float:
+    """Return the anonymous memory of this process in MB."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon"):
+            return int(line.split()[1]) / 1e3
+    raise SystemExit("this system does not tell RssAnon")
+
+
+class Peak:
+    """The highest own memory while a block runs."""
+
+    def __enter__(self) -> Peak:
+        self.highest = self.start = own_memory()
+        self.done = threading.Event()
+        self.thread = threading.Thread(target=self.watch)
+        self.thread.start()
+        return self
+
+    def watch(self) -> None:
+        while not self.done.wait(0.01):
+            self.highest = max(self.highest, own_memory())
+
+    def __exit__(self, *error: object) -> None:
+        self.done.set()
+        self.thread.join()
+
+
+def measure(folder: Path, count: int, size: int) -> None:
+    listing = scan_folder(folder)
+    # spread over the classes
+    chosen = listing.files[:: max(1, len(listing.files) // count)][:count]
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch, "data")
+        for name in chosen:
+            link = root / name
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(listing.root.resolve() / name)
+        del listing, chosen
+        for when in ("first", "later"):
+            start = time.perf_counter()
+            with Peak() as peak:
+                data = load_folder(root, size=size, cache=Path(scratch, "cache"))
+            seconds = time.perf_counter() - start
+            kept = own_memory() - peak.start
+            print(
+                f"{count:>8} images, {when}: {seconds:6.2f} s, peak {peak.highest:6.1f} MB "
+                f"(+{peak.highest - peak.start:.1f}), kept +{kept:.1f}",
+                flush=True,
+            )
+            del data
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("counts", type=int, nargs="*", default=[10_000, 50_000])
+    parser.add_argument("--size", type=int, default=32, help="height and width of the result")
+    options = parser.parse_args()
+    if len(options.counts) == 1:
+        measure(options.folder, options.counts[0], options.size)
+        return
+    for count in options.counts:
+        this = [sys.executable, "-m", "benchmarks.folder_memory", str(options.folder), str(count)]
+        subprocess.run([*this, "--size", str(options.size)], check=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Training speed on real batches of CIFAR-10 against one repeated batch, in turn in one run.
+
+    TRIPLETNET_DATA=FOLDER python -m benchmarks.real_batches [--rounds 5] [--batch 384]
+
+Both are the package's own training. Real batches are drawn, flipped and shifted ahead of the
+network in the background; the repeated one is ready. 1.00 is where batches cost nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, Callable, Optional
+from unittest import mock
+
+import numpy as np
+
+from benchmarks.turns import alternate, spread
+from tripletnet.data.batches import assemble
+from tripletnet.data.cifar10 import load_cifar10
+from tripletnet.data.images import ImageSet
+from tripletnet.losses import AllTriplets, BatchLoss, RandomTriplets
+from tripletnet.networks import TripletCNN
+from tripletnet.training.callbacks import Callback, StepResult
+from tripletnet.training.config import TrainingConfig
+from tripletnet.training.trainer import Trainer
+
+WARM_UP, STEPS = 3, 10
+
+
+class Stopwatch(Callback):
+    """Note when each step was done."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def on_step(self, trainer: Trainer, result: StepResult) -> None:
+        self.times.append(time.perf_counter())
+
+
+def repeated(
+    images: ImageSet, sampler: Any, steps: range, *augmentation_and_seed: Any
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the first batch for every step."""
+    batch = assemble(images, sampler, 0, *augmentation_and_seed)
+    for _ in steps:
+        yield batch
+
+
+def speed(
+    loss: BatchLoss, images: ImageSet, batch: int, source: Optional[Callable[..., Any]] = None
+) -> float:
+    """Return the images/s of training on real batches, or on those of `source`."""
+    # one more step, so that the last one counted has a successor that runs beside it
+    config = TrainingConfig(images=(WARM_UP + STEPS + 1) * batch, batch_size=batch)
+    stopwatch = Stopwatch()
+    trainer = Trainer(TripletCNN(), loss, images, config, callbacks=[stopwatch])
+    trainer.initialize()
+    if source is None:
+        trainer.run()
+    else:
+        with mock.patch("tripletnet.training.trainer.batches", source):
+            trainer.run()
+    start, end = stopwatch.times[WARM_UP - 1], stopwatch.times[WARM_UP + STEPS - 1]
+    return STEPS * trainer.batch_size / (end - start)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5, help="how often each gets its turn")
+    parser.add_argument("--batch", type=int, default=384, help="about how many images a batch has")
+    options = parser.parse_args()
+    images = load_cifar10(download=False).train
+    print(f"{'images/s':16}{'real batches':>24}{'one repeated batch':>24}{'ratio':>24}")
+    for loss in (AllTriplets(), RandomTriplets()):
+        measured = alternate(
+            {
+                "real": partial(speed, loss, images, options.batch),
+                "repeated": partial(speed, loss, images, options.batch, repeated),
+            },
+            options.rounds,
+        )
+        ratio = measured["real"] / measured["repeated"]
+        print(
+            f"{type(loss).__name__:16}{spread(measured['real']):>24}"
+            f"{spread(measured['repeated']):>24}{spread(ratio, 3):>24}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""The command line as a user runs it, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+TRIPLETNET = [sys.executable, "-m", "tripletnet"]
+
+
+def run(*options: object) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [*TRIPLETNET, *map(str, options)], capture_output=True, text=True, timeout=300
+    )
+
+
+def test_help_names_every_command_and_loads_nothing_heavy():
+    code = (
+        "import sys\n"
+        "from tripletnet.cli import main\n"
+        "try:\n"
+        "    main(['--help'])\n"
+        "finally:\n"
+        "    heavy = {'mxnet', 'cv2', 'matplotlib', 'sklearn', 'numpy'} & set(sys.modules)\n"
+        "    assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "train" in done.stdout
+    assert "Train an encoder" in done.stdout
+
+
+def test_version():
+    assert run("--version").stdout.startswith("tripletnet 0.")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "required: COMMAND"),
+        (("train",), "required: DATA, --out"),
+        (("train", "digits", "--out", "x", "--images", "0"), "images is 0"),
+        (("train", "digits", "--out", "x", "--images", "many"), "invalid int value: 'many'"),
+        (("train", "digits", "--out", "x", "--network", "nonesuch"), "use one of article"),
+        (("train", "digits", "--out", "x", "--loss", "nonesuch"), "use one of triplet, supcon"),
+        (
+            ("train", "digits", "--out", "x", "--loss", "supcon", "--mining", "random"),
+            "does not go",
+        ),
+        (("train", "digits", "--out", "x", "--device", "tpu"), "use cpu, gpu or gpu:N"),
+        (("train", "digits", "--out", "x", "--learning-rate", "-1"), "learning rate is -1"),
+        (("train", "cifar10", "--out", "x", "--root", "/nonesuch"), "/nonesuch"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(options, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run(*options)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.startswith("tripletnet: error: ")
+    assert done.stderr.count("\n") == 1
+    assert said in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_train_writes_a_run_folder_and_resume_finds_it_finished(tmp_path):
+    options = ("train", "digits", "--out", tmp_path / "run", "--images", "800", "--code-size", 32)
+    done = run(*options)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""  # no progress bar where there is no terminal
+    assert "run folder" in done.stdout
+    written = {path.name for path in (tmp_path / "run").iterdir()}
+    assert written >= {"run.json", "encoder.params", "history.csv", "curves.png"}
+    description = json.loads((tmp_path / "run/run.json").read_text())
+    assert description["finished"] is True
+    assert description["training"]["learning_rate"] > 0
+
+    before = (tmp_path / "run/encoder.params").read_bytes()
+    assert run(*options, "--resume").returncode == 0
+    assert (tmp_path / "run/encoder.params").read_bytes() == before
+
+    other = run(*options, "--resume", "--seed", "1")
+    assert other.returncode == 2
+    assert "started with seed 0, not 1" in other.stderr
+
+
+def test_two_runs_with_one_seed_are_identical(tmp_path):
+    for name in ("a", "b"):
+        done = run(
+            "train", "digits", "--out", tmp_path / name, "--images", "800", "--code-size", 32
+        )
+        assert done.returncode == 0, done.stderr
+    a, b = (tmp_path / name / "encoder.params" for name in ("a", "b"))
+    assert a.read_bytes() == b.read_bytes()
+
+
+def interrupt(command: list[str], out: Path) -> subprocess.CompletedProcess:
+    """Start a run, press Ctrl-C once it is under way, and wait for its end."""
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
+    )
+    patience = time.monotonic() + 120
+    while not (out / "run.json").exists() and time.monotonic() < patience:
+        time.sleep(0.1)
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
+
+
+def test_ctrl_c_saves_and_the_command_it_prints_goes_on_exactly(tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    options = ["--images", "12000", "--code-size", "32", "--batch-size", "96"]
+    assert run("train", "digits", "--out", whole, *options).returncode == 0
+
+    command = [*TRIPLETNET, "train", "digits", "--out", str(broken), *options]
+    stopped = interrupt(command, broken)
+    assert stopped.returncode == 130, stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    assert "--resume" in stopped.stderr
+    assert json.loads((broken / "run.json").read_text())["finished"] is False
+
+    refused = run("train", "digits", "--out", broken, *options)
+    assert refused.returncode == 2
+    assert "unfinished run" in refused.stderr
+
+    assert run("train", "digits", "--out", broken, *options, "--resume").returncode == 0
+    a, b = (folder / "encoder.params" for folder in (whole, broken))
+    assert a.read_bytes() == b.read_bytes()
+    assert (whole / "history.csv").read_text() == (broken / "history.csv").read_text()

@@ -1,0 +1,5 @@
+"""``python -m tripletnet`` is the command `tripletnet`."""
+
+from tripletnet.cli import main
+
+main()

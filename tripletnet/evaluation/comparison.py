@@ -1,0 +1,168 @@
+"""What comparing the codes of one part with each other comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Optional
+
+import numpy as np
+
+from tripletnet.evaluation.metrics import QueryMetrics, RetrievalMetrics, query_metrics
+from tripletnet.evaluation.pairs import PairDistances, Rates, pair_distances
+from tripletnet.evaluation.parts import Codes
+from tripletnet.evaluation.threshold import Threshold
+from tripletnet.evaluation.verification import nmi, roc_auc
+from tripletnet.retrieval.nearest import nearest
+
+#: The k of Recall@k and Precision@k.
+KS = (1, 5, 10)
+#: How many queries are shown with their neighbours, and with how many.
+SHOWN_QUERIES, SHOWN_NEIGHBOURS = 10, 10
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Some queries and the codes nearest to them.
+
+    Attributes
+    ----------
+    queries : ndarray of int64, shape (Q,)
+        Their indices.
+    found : ndarray of int64, shape (Q, k)
+        The indices of the neighbours, nearest first.
+    distances : ndarray of float32, shape (Q, k)
+        Squared Euclidean.
+    """
+
+    queries: np.ndarray
+    found: np.ndarray
+    distances: np.ndarray
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What comparing the codes of one part with each other comes to.
+
+    Attributes
+    ----------
+    codes : Codes
+        The part.
+    retrieval : RetrievalMetrics
+        Each code searched among all others of the part, on average.
+    per_class : dict of int to RetrievalMetrics
+        The same, of the queries of each class.
+    chance : float
+        Recall@1 of a search that picks at random.
+    nmi : float
+        Normalised mutual information of k-means clusters and classes.
+    roc_auc : float
+        Of telling same from different pairs by distance.
+    at_threshold : Rates or None
+        What the threshold comes to here, on `pairs`.
+    pairs : PairDistances
+        Distances of same and of different pairs.
+    random, worst : Neighbours
+        Of random queries, and of those with the lowest average precision.
+    unit_length : bool
+        Whether all codes are of unit length, to 0.001.
+    """
+
+    codes: Codes
+    retrieval: RetrievalMetrics
+    per_class: dict[int, RetrievalMetrics]
+    chance: float
+    nmi: float
+    roc_auc: float
+    at_threshold: Optional[Rates]
+    pairs: PairDistances
+    random: Neighbours
+    worst: Neighbours
+    unit_length: bool
+
+    @property
+    def left_out(self) -> int:
+        """How many codes are alone in their class, and no queries therefore."""
+        return self.retrieval.left_out
+
+    def to_json(self, classes: Sequence[str]) -> dict[str, Any]:
+        """Return the figures as a dictionary for JSON, those of classes by their names."""
+        return {
+            **self.retrieval.as_dict(),
+            "chance": self.chance,
+            "nmi": self.nmi,
+            "roc_auc": self.roc_auc,
+            "at_threshold": None if self.at_threshold is None else asdict(self.at_threshold),
+            "per_class": {
+                classes[label]: metrics.as_dict() for label, metrics in self.per_class.items()
+            },
+        }
+
+
+def compare_all(
+    codes: Codes, threshold: Optional[Threshold], seed: int = 0, tried: Optional[Codes] = None
+) -> Comparison:
+    """Compare codes with each other.
+
+    Parameters
+    ----------
+    codes : Codes
+        What is compared, N codes of C classes. Beside them this takes some hundred megabytes at
+        the most, however many there are.
+    threshold : Threshold or None
+        The distance to try on their pairs.
+    seed : int
+        Decides samples and the queries that are shown.
+    tried : Codes, optional
+        Those of the codes on whose pairs the threshold is tried. Default: all.
+
+    Raises
+    ------
+    InputError
+        If there are not two classes, or no class has two codes.
+    """
+    pairs = pair_distances(codes.codes, codes.labels, seed)
+    others = len(codes) - 1
+    queries = query_metrics(codes.codes, codes.labels, ks=[k for k in KS if k <= others])
+    shown = _shown_queries(queries, seed)
+    random, worst = (_neighbours(codes, chosen) for chosen in shown)
+    lengths = np.einsum("ij,ij->i", codes.codes, codes.codes)
+    rates = None
+    if threshold is not None:
+        part = pairs
+        if tried is not None and tried is not codes:
+            part = pair_distances(tried.codes, tried.labels, seed)
+        rates = part.rates(threshold.distance)
+    return Comparison(
+        codes=codes,
+        retrieval=queries.mean(),
+        per_class=queries.per_class(),
+        chance=float(queries.relevant[queries.relevant > 0].mean() / others),
+        nmi=nmi(codes.codes, codes.labels, seed),
+        roc_auc=roc_auc(pairs.same, pairs.different),
+        at_threshold=rates,
+        pairs=pairs,
+        random=random,
+        worst=worst,
+        unit_length=bool(np.all(np.abs(lengths - 1) < 2e-3)),
+    )
+
+
+def _shown_queries(queries: QueryMetrics, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Choose random queries, in the order of their classes, and the worst, worst first."""
+    able = np.flatnonzero(queries.relevant > 0)
+    number = min(SHOWN_QUERIES, len(able))
+    random = np.random.default_rng(seed).choice(able, number, replace=False)
+    random = random[np.argsort(queries.labels[random], kind="stable")]
+    worst = able[np.argsort(queries.average_precision[able], kind="stable")[:number]]
+    return random, worst
+
+
+def _neighbours(codes: Codes, queries: np.ndarray) -> Neighbours:
+    distances, found = nearest(
+        codes.codes,
+        codes.codes[queries],
+        min(SHOWN_NEIGHBOURS, len(codes) - 1),
+        exclude_self=queries,
+    )
+    return Neighbours(queries, found, distances)

@@ -1,0 +1,176 @@
+"""Distances of same and of different pairs of codes: all of them, or a sample that says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tripletnet.codes import check_classes, check_codes, check_labels
+from tripletnet.errors import InputError
+
+#: Up to so many pairs are all measured; of more pairs a sample is drawn.
+ALL_PAIRS = 5_000_000
+#: How many same pairs, and how many different pairs, a sample has.
+SAMPLED_PAIRS = 500_000
+
+_BLOCK = 2048
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What calling pairs the same up to some distance comes to.
+
+    Attributes
+    ----------
+    precision : float
+        Same pairs accepted, over all pairs accepted; 1 where none is.
+    recall : float
+        Same pairs accepted, over all same pairs.
+    false_positive_rate : float
+        Different pairs accepted, over all different pairs.
+    """
+
+    precision: float
+    recall: float
+    false_positive_rate: float
+
+
+@dataclass(frozen=True)
+class PairDistances:
+    """Squared Euclidean distances of pairs of codes.
+
+    Attributes
+    ----------
+    same, different : ndarray of float32, ascending
+        The measured distances of pairs of one class, and of pairs of two classes.
+    same_pairs, different_pairs : int
+        How many such pairs there are; more than were measured where a sample was drawn.
+    """
+
+    same: np.ndarray
+    different: np.ndarray
+    same_pairs: int
+    different_pairs: int
+
+    @property
+    def sampled(self) -> bool:
+        """Whether these are a sample of the pairs."""
+        return len(self.same) + len(self.different) != self.same_pairs + self.different_pairs
+
+    def rates(self, distance: float) -> Rates:
+        """Return the rates of calling pairs the same whose distance is `distance` or less."""
+        precision, recall, false_positive_rate = self.curve(np.array([distance]))
+        return Rates(float(precision[0]), float(recall[0]), float(false_positive_rate[0]))
+
+    def curve(self, distances: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return precision, recall and false-positive rate at each of `distances`.
+
+        Notes
+        -----
+        A sample draws same and different pairs apart; precision weighs them by how many of each
+        there are, so that it is that of all pairs.
+        """
+        recall = np.searchsorted(self.same, distances, side="right") / len(self.same)
+        wrong = np.searchsorted(self.different, distances, side="right") / len(self.different)
+        hits, misses = recall * self.same_pairs, wrong * self.different_pairs
+        accepted = hits + misses
+        precision = np.divide(hits, accepted, out=np.ones_like(hits), where=accepted > 0)
+        return precision, recall, wrong
+
+
+def pair_distances(
+    codes: np.ndarray,
+    labels: np.ndarray,
+    seed: int = 0,
+    all_pairs: int = ALL_PAIRS,
+    sampled_pairs: int = SAMPLED_PAIRS,
+) -> PairDistances:
+    """Measure the distances of same and of different pairs.
+
+    Parameters
+    ----------
+    codes : ndarray of float32, shape (N, D)
+        The codes, as they are: nothing is normalised.
+    labels : ndarray of int or str, shape (N,)
+        Their classes.
+    seed : int
+        Decides the sample.
+    all_pairs : int
+        Up to so many pairs are all measured.
+    sampled_pairs : int
+        Of more pairs, so many same and so many different ones are drawn, evenly among the pairs
+        and independently of each other.
+
+    Raises
+    ------
+    InputError
+        If codes and labels do not fit together, all labels are the same, or no two are.
+
+    Examples
+    --------
+    >>> codes = np.array([[0, 1], [0, 1], [1, 0]], dtype=np.float32)
+    >>> pair_distances(codes, np.array(["a", "a", "b"])).different
+    array([2., 2.], dtype=float32)
+    """
+    codes = check_codes(codes)
+    classes, members = check_classes(check_labels(labels, len(codes)))
+    sizes = np.bincount(members)
+    total = len(codes) * (len(codes) - 1) // 2
+    same_pairs = int((sizes * (sizes - 1) // 2).sum())
+    if not same_pairs:
+        raise InputError(
+            f"labels: no class has two codes, so there is no pair of the same class among "
+            f"{len(codes)} codes of {len(classes)} classes"
+        )
+    if total <= all_pairs:
+        same, different = _measure_all(codes, members)
+    else:
+        random = np.random.default_rng(seed)
+        same = _measure(codes, *_draw_same(members, sizes, sampled_pairs, random))
+        different = _measure(codes, *_draw_different(members, sampled_pairs, random))
+    return PairDistances(np.sort(same), np.sort(different), same_pairs, total - same_pairs)
+
+
+def _measure_all(codes: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    squares = np.einsum("ij,ij->i", codes, codes)
+    distances = squares[:, None] + squares - 2 * (codes @ codes.T)
+    np.maximum(distances, 0, out=distances)
+    alike = members[:, None] == members
+    once = ~np.tri(len(codes), dtype=bool)
+    return distances[alike & once], distances[~alike & once]
+
+
+def _measure(codes: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    distances = np.empty(len(left), np.float32)
+    for start in range(0, len(left), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        difference = codes[left[part]] - codes[right[part]]
+        np.einsum("ij,ij->i", difference, difference, out=distances[part])
+    return distances
+
+
+def _draw_same(
+    members: np.ndarray, sizes: np.ndarray, count: int, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw pairs of one class, each such pair with the same probability."""
+    order = np.argsort(members, kind="stable")
+    starts = np.cumsum(sizes) - sizes
+    pairs = sizes * (sizes - 1.0)
+    drawn = random.choice(len(sizes), count, p=pairs / pairs.sum())
+    first = random.integers(sizes[drawn])
+    second = random.integers(sizes[drawn] - 1)
+    second += second >= first  # the second is never the first
+    return order[starts[drawn] + first], order[starts[drawn] + second]
+
+
+def _draw_different(
+    members: np.ndarray, count: int, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw pairs of two classes, each such pair with the same probability."""
+    left = random.integers(len(members), size=count)
+    right = random.integers(len(members), size=count)
+    while len(alike := np.flatnonzero(members[left] == members[right])):
+        left[alike] = random.integers(len(members), size=len(alike))
+        right[alike] = random.integers(len(members), size=len(alike))
+    return left, right

@@ -1,0 +1,47 @@
+"""How training went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+
+def training_curves(
+    histories: Mapping[str, Sequence[Mapping[str, float]]],
+    title: str,
+    validation: Sequence[Mapping[str, float]] = (),
+) -> Figure:
+    """Draw the loss of each run, and the share of active triplets and the spread where known.
+
+    Parameters
+    ----------
+    histories : mapping of str to rows
+        See :class:`tripletnet.training.callbacks.History`; the names go into the legend.
+    title : str
+        Says what was trained on.
+    validation : sequence of rows
+        ``images`` and ``recall_at_1`` of each measurement on validation images.
+    """
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    losses, shares = figure.subplots(1, 2)
+    for name, rows in histories.items():
+        losses.plot([r["images"] for r in rows], [r["loss"] for r in rows], label=name)
+        for key, label in (("active", "active triplets"), ("spread", "spread of codes")):
+            if rows and key in rows[0]:
+                shares.plot([r["images"] for r in rows], [r[key] for r in rows], label=label)
+    if validation:
+        shares.plot(
+            [r["images"] for r in validation],
+            [r["recall_at_1"] for r in validation],
+            marker=".",
+            label="Recall@1 on validation",
+        )
+    for axes, label in ((losses, "loss"), (shares, "share")):
+        axes.set(xlabel="images seen", ylabel=label)
+        axes.grid(alpha=0.3)
+        if axes.lines:
+            axes.legend()
+    shares.set_ylim(0.0, 1.05)
+    figure.suptitle(title, fontsize=11)
+    return figure
