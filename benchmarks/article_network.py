@@ -27,10 +27,11 @@ from tripletnet.files import write_json
 from tripletnet.losses import RandomTriplets
 from tripletnet.networks import TripletCNN
 from tripletnet.runtime import versions
+from tripletnet.training.sgd import MomentumSGD
 
 import torch  # isort: skip
 
-LEARNING_RATE, MOMENTUM, MARGIN = 0.01, 0.9, 1.0
+LEARNING_RATE, MARGIN = 0.01, 1.0
 OURS, SGEMM = "tripletnet", "sgemm"
 
 # Multiply-adds of one image: (rows x columns) x filters x (kernel x channels) for 28, 25 and 22
@@ -68,10 +69,7 @@ class Ours:
         self._pixels = pixels
         self._loss = RandomTriplets(MARGIN)
         self._optimizer = mx.gluon.Trainer(
-            self.network.collect_params(),
-            "sgd",
-            {"learning_rate": LEARNING_RATE, "momentum": MOMENTUM},
-            kvstore=None,
+            self.network.collect_params(), MomentumSGD(learning_rate=LEARNING_RATE), kvstore=None
         )
 
     def train(self, steps: int) -> float:
@@ -131,7 +129,7 @@ class Torch:
         self._network = TorchCNN(ours).to(memory_format=layout)  # type: ignore[call-overload]
         self._pixels = torch.from_numpy(pixels).to(memory_format=layout)
         self._optimizer = torch.optim.SGD(
-            self._network.parameters(), LEARNING_RATE, MOMENTUM, fused=True
+            self._network.parameters(), LEARNING_RATE, momentum=0.9, fused=True
         )
         self._autocast = torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16)
 

@@ -42,10 +42,11 @@ def ours(files: list[str], stamps: np.ndarray, size: int) -> None:
         assert not images.failures, images.failures
 
 
-def seconds(run: Callable[[], None]) -> float:
-    start = time.perf_counter()
+def seconds(run: Callable[[], None]) -> tuple[float, float]:
+    """Return the seconds on the clock and of all processors."""
+    start, start_cpu = time.perf_counter(), time.process_time()
     run()
-    return time.perf_counter() - start
+    return time.perf_counter() - start, time.process_time() - start_cpu
 
 
 def spread(values: np.ndarray, digits: int = 0) -> str:
@@ -73,14 +74,18 @@ def main() -> None:
         "OpenCV, 1 image a task": lambda: opencv_alone(files, options.size, 1),
         "OpenCV, 64 images a task": lambda: opencv_alone(files, options.size, 64),
     }
-    rounds = [
-        [len(files) / seconds(run) for run in contestants.values()] for _ in range(options.rounds)
-    ]
-    speeds = dict(zip(contestants, np.transpose(rounds)))
+    # rounds x contestants x (clock, processors)
+    taken = np.array(
+        [[seconds(run) for run in contestants.values()] for _ in range(options.rounds)]
+    )
     print(f"{len(files)} files of {stamps[:, 0].mean() / 1e3:.1f} kB to {options.size} pixels")
-    for name, speed in speeds.items():
-        ratio = spread(speeds["tripletnet"] / speed, 2)
-        print(f"{name:26}{spread(speed):>28} images/s   ratio {ratio}")
+    print(f"{'':26}{'images/s':>26}{'ratio':>24}{'processor us/image':>24}{'ratio':>24}")
+    for name, (clock, cpu) in zip(contestants, taken.transpose(1, 2, 0)):
+        ours_clock, ours_cpu = taken[:, 0].T
+        print(
+            f"{name:26}{spread(len(files) / clock):>26}{spread(clock / ours_clock, 2):>24}"
+            f"{spread(cpu / len(files) * 1e6):>24}{spread(cpu / ours_cpu, 2):>24}"
+        )
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from tripletnet.plots import confusion_matrix, retrieval_grid, save_figure
 from tripletnet.retrieval import nearest
 
 # How many images training sees by default: minutes on two cores, the control included.
-DEFAULT_IMAGES = {"cifar10": 450_000, "digits": 80_000}
+DEFAULT_IMAGES = {"cifar10": 500_000, "digits": 80_000}
 
 NO_CIFAR10 = """\
 ================================================================================

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from tripletnet.backend import mx
 from tripletnet.errors import InputError
@@ -20,7 +17,6 @@ from tripletnet.losses import (
     SoftmaxCrossEntropy,
     SupervisedContrastive,
     TripletHinge,
-    all_triplets_hinge,
     get_loss,
     pairwise_squared_euclidean,
     squared_euclidean,
@@ -37,14 +33,6 @@ def draw_codes(count: int, size: int = 5, seed: int = 0) -> np.ndarray:
 
 def distances_of(codes: np.ndarray) -> np.ndarray:
     return ((codes[:, None] - codes[None, :]) ** 2).sum(axis=2)
-
-
-def triplets_of(labels: np.ndarray) -> list[tuple[int, int, int]]:
-    return [
-        (i, p, n)
-        for i, p, n in itertools.product(range(len(labels)), repeat=3)
-        if i != p and labels[i] == labels[p] and labels[i] != labels[n]
-    ]
 
 
 def gradient_of(loss: BatchLoss, codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -156,116 +144,6 @@ def test_triplet_hinge_block_gradient_by_hand(hybrid):
         np.testing.assert_allclose(code.grad.asnumpy(), expected * active, atol=1e-6)
 
 
-# --- the hinge over all triplets of a batch
-
-
-@st.composite
-def batches(draw, elements):
-    """Draw symmetric distances and labels; few classes, so that all mixtures come up."""
-    count = draw(st.integers(1, 9))
-    labels = draw(hnp.arrays(np.int64, count, elements=st.integers(0, draw(st.integers(0, 4)))))
-    distances = draw(hnp.arrays(np.float32, (count, count), elements=elements))
-    distances = np.triu(distances, 1)
-    return distances + distances.T, labels
-
-
-def brute_force(distances, labels, margin):
-    size = len(labels)
-    sums, active = np.zeros(size), np.zeros(size, np.int64)
-    gradient = np.zeros((size, size))
-    for i, p, n in triplets_of(labels):
-        loss = margin + float(distances[i, p]) - float(distances[i, n])
-        if loss > 0:
-            sums[i] += loss
-            active[i] += 1
-            gradient[i, p] += 1
-            gradient[i, n] -= 1
-    return sums, active, gradient
-
-
-# Eighths, so that sums are exact and a loss of exactly 0 is frequent.
-@given(batches(st.integers(0, 32).map(lambda n: n / 8)), st.sampled_from([0.125, 0.5, 1.0]))
-@settings(max_examples=150, deadline=None)
-def test_all_triplets_hinge_with_ties(batch, margin):
-    distances, labels = batch
-    sums, active, gradient = all_triplets_hinge(distances, labels, margin)
-    expected = brute_force(distances, labels, margin)
-    np.testing.assert_array_equal(sums, expected[0])
-    np.testing.assert_array_equal(active, expected[1])
-    np.testing.assert_array_equal(gradient, expected[2])
-    assert (sums.dtype, active.dtype, gradient.dtype) == (np.float64, np.int64, np.float32)
-
-
-@given(batches(st.floats(0, 4, width=32)), st.floats(0.05, 2))
-@settings(max_examples=100, deadline=None)
-def test_all_triplets_hinge_of_any_distances(batch, margin):
-    distances, labels = batch
-    sums, _, gradient = all_triplets_hinge(distances, labels, margin)
-    np.testing.assert_allclose(sums, brute_force(distances, labels, margin)[0], atol=1e-9)
-    assert (np.diag(gradient) == 0).all()
-    np.testing.assert_array_equal(gradient.sum(axis=1), 0)
-
-
-@pytest.mark.parametrize("labels", [[0, 0, 0], [0, 1, 2], [0]], ids=["one class", "singles", "one"])
-def test_batches_without_triplets(labels):
-    distances = distances_of(draw_codes(len(labels)))
-    sums, active, gradient = all_triplets_hinge(distances, np.array(labels))
-    assert not sums.any() and not active.any() and not gradient.any()
-    loss = AllTriplets()
-    codes = draw_codes(len(labels))
-    assert not gradient_of(loss, codes, np.array(labels)).any()
-    assert loss.statistics["active"] == 0
-
-
-def test_all_triplets_does_not_alter_what_it_is_given():
-    distances, labels = distances_of(draw_codes(6)), np.array([0, 0, 1, 1, 2, 2])
-    kept = distances.copy()
-    all_triplets_hinge(distances, labels)
-    np.testing.assert_array_equal(distances, kept)
-
-
-LABELS = np.array([0, 1, 0, 2, 1, 0, 3, 2])
-
-
-def mean_of_active(codes: np.ndarray, margin: float) -> float:
-    distances = distances_of(codes)
-    losses = [margin + distances[i, p] - distances[i, n] for i, p, n in triplets_of(LABELS)]
-    return float(np.mean([loss for loss in losses if loss > 0]))
-
-
-@pytest.mark.parametrize("margin", [0.2, 1.0])
-def test_all_triplets_is_the_mean_over_active_triplets(margin):
-    codes = draw_codes(8)
-    loss = AllTriplets(margin)
-    value = loss(mx.nd.array(codes), LABELS)
-    assert value.shape == (8,)
-    assert value.mean().asscalar() == pytest.approx(mean_of_active(codes, margin), rel=1e-5)
-    distances = distances_of(codes)
-    share = np.mean([margin + distances[i, p] > distances[i, n] for i, p, n in triplets_of(LABELS)])
-    assert 0 < share < 1
-    assert loss.statistics["active"] == pytest.approx(share)
-
-
-@pytest.mark.parametrize("margin", [0.2, 1.0])
-def test_gradient_of_all_triplets_by_finite_differences(margin):
-    codes = draw_codes(8)
-    numeric = numeric_gradient(lambda x: mean_of_active(x, margin), codes)
-    ours = gradient_of(AllTriplets(margin), codes, LABELS)
-    np.testing.assert_allclose(ours, numeric, atol=1e-5)
-
-
-def test_gradient_of_all_triplets_against_a_list_of_triplets():
-    anchor, same, diff = (mx.nd.array(part) for part in zip(*triplets_of(LABELS)))
-    x = mx.nd.array(draw_codes(8))
-    x.attach_grad()
-    with mx.autograd.record():
-        losses = TripletHinge()(x.take(anchor), x.take(same), x.take(diff))
-        value = losses.sum() / (losses > 0).sum()
-    value.backward()
-    ours = gradient_of(AllTriplets(), x.asnumpy(), LABELS)
-    np.testing.assert_allclose(ours, x.grad.asnumpy(), atol=1e-5)
-
-
 # --- random triplets
 
 
@@ -293,6 +171,8 @@ def test_gradient_of_random_triplets():
 
 
 # --- supervised contrastive
+
+LABELS = np.array([0, 1, 0, 2, 1, 0, 3, 2])
 
 
 def khosla(codes: np.ndarray, labels: np.ndarray, temperature: float) -> np.ndarray:
@@ -390,11 +270,11 @@ def test_an_unknown_mining_is_answered_with_the_known_ones(loss, mining):
 @pytest.mark.parametrize("margin", [0, -1, float("nan"), float("inf")])
 @pytest.mark.parametrize("kind", [TripletHinge, AllTriplets, RandomTriplets])
 def test_margins_that_make_no_sense(kind, margin):
-    with pytest.raises(InputError, match="margin is .*: give a number above 0"):
+    with pytest.raises(InputError, match=r"margin is .*: give a number above 0"):
         kind(margin)
 
 
 @pytest.mark.parametrize("temperature", [0, -0.1, float("nan")])
 def test_temperatures_that_make_no_sense(temperature):
-    with pytest.raises(InputError, match="temperature is .*: give a number above 0"):
+    with pytest.raises(InputError, match=r"temperature is .*: give a number above 0"):
         SupervisedContrastive(temperature)

@@ -36,7 +36,9 @@ def numpy_embed(weights: dict[str, np.ndarray], images: np.ndarray) -> np.ndarra
     x = (images.astype(np.float64) - MEAN) / STD
     for layer, kernel in ((0, 5), (3, 3), (6, 3)):
         windows = np.lib.stride_tricks.sliding_window_view(x, (kernel, kernel), axis=(2, 3))
-        x = np.einsum("nchwij,ocij->nohw", windows, weights[f"layers.{layer}.weight"], optimize=True)
+        x = np.einsum(
+            "nchwij,ocij->nohw", windows, weights[f"layers.{layer}.weight"], optimize=True
+        )
         x += weights[f"layers.{layer}.bias"].reshape(-1, 1, 1)
         x = (x[:, :, 1:, 1:] + x[:, :, 1:, :-1] + x[:, :, :-1, 1:] + x[:, :, :-1, :-1]) / 4
         x = np.maximum(x, 0)

@@ -14,6 +14,7 @@ _HOME = {
     "ImageSet": "tripletnet.data",
     "Splits": "tripletnet.data",
     "load_cifar10": "tripletnet.data",
+    "load_data": "tripletnet.data",
     "load_digits": "tripletnet.data",
     "NETWORKS": "tripletnet.networks",
     "Encoder": "tripletnet.networks",

@@ -7,9 +7,9 @@ from importlib import metadata
 from typing import NoReturn, Optional
 
 from tripletnet.command import CommandParser, run_command
-from tripletnet.commands import train
+from tripletnet.commands import cache, evaluate, train
 
-COMMANDS = (train,)
+COMMANDS = (train, evaluate, cache)
 
 
 def make_parser() -> CommandParser:

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--mining", default="all", help="all triplets of a batch, or random ones")
     add("--margin", type=float, default=1.0, help="of the triplet hinge (default: %(default)s)")
     add("--temperature", type=float, default=0.1, help="of supcon (default: %(default)s)")
-    add("--batch-size", type=int, default=384, help="images a step (default: %(default)s)")
+    add("--batch-size", type=int, default=192, help="images a step (default: %(default)s)")
     add("--optimizer", default="sgd", help="sgd (with momentum) or adam (default: %(default)s)")
     add("--learning-rate", type=float, help="the highest (default: the loss's own)")
     add("--weight-decay", type=float, default=5e-4, help="L2 penalty (default: %(default)s)")
@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 #: What differs from TrainingConfig's own choices by the kind of data.
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "cifar10": {"images": 450_000},
+    "cifar10": {"images": 500_000},
     # a mirrored digit is another sign
     "digits": {"images": 80_000, "flip": False, "shift": 2},
     "folder": {"network": "residual", "loss": "supcon", "crop": 0.6, "colour": 0.2},

@@ -55,7 +55,7 @@ def write_codes(path: PathLike, content: CodesFile) -> None:
     if content.fingerprint is not None:
         arrays["fingerprint"] = np.array(content.fingerprint)
     with atomic_path(path) as scratch, scratch.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
+        np.savez(file, **arrays)
 
 
 def read_codes(path: PathLike) -> CodesFile:

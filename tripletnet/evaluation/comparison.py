@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Optional
@@ -19,6 +20,8 @@ from tripletnet.retrieval.nearest import nearest
 KS = (1, 5, 10)
 #: How many queries are shown with their neighbours, and with how many.
 SHOWN_QUERIES, SHOWN_NEIGHBOURS = 10, 10
+#: How many of the worst queries may be of one class.
+WORST_OF_A_CLASS = 2
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Comparison:
     pairs : PairDistances
         Distances of same and of different pairs.
     random, worst : Neighbours
-        Of random queries, and of those with the lowest average precision.
+        Of random queries, and of those with the lowest average precision (two of a class at most).
     unit_length : bool
         Whether all codes are of unit length, to 0.001.
     """
@@ -154,8 +157,14 @@ def _shown_queries(queries: QueryMetrics, seed: int) -> tuple[np.ndarray, np.nda
     number = min(SHOWN_QUERIES, len(able))
     random = np.random.default_rng(seed).choice(able, number, replace=False)
     random = random[np.argsort(queries.labels[random], kind="stable")]
-    worst = able[np.argsort(queries.average_precision[able], kind="stable")[:number]]
-    return random, worst
+    worst: list[int] = []
+    seen: Counter[int] = Counter()
+    for query in able[np.argsort(queries.average_precision[able], kind="stable")].tolist():
+        # or else the weakest class would fill the picture
+        if len(worst) < SHOWN_QUERIES and seen[queries.labels[query]] < WORST_OF_A_CLASS:
+            worst.append(query)
+            seen[queries.labels[query]] += 1
+    return random, np.array(worst)
 
 
 def _neighbours(codes: Codes, queries: np.ndarray) -> Neighbours:

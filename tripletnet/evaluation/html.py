@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import Optional
 
 __all__ = ["bar", "escape", "image", "paragraph", "section", "table"]
 
@@ -60,13 +60,13 @@ def table(
     )
 
 
-def bar(share: Optional[float]) -> str:
-    """Return a share from 0 to 1 as a bar with its percentage; a dash where there is none."""
-    if share is None:
+def bar(share: float) -> str:
+    """Return a share from 0 to 1 as a bar with its percentage; a dash where it is NaN."""
+    if math.isnan(share):
         return "&ndash;"
     return (
         f'<span class="bar"><span style="width:{100 * share:.1f}%"></span></span>'
-        f"{100 * share:.1f} %"
+        f'<span class="share">{100 * share:.1f} %</span>'
     )
 
 

@@ -44,7 +44,7 @@ def neighbour_grid(codes: Codes, shown: Neighbours, classes: Sequence[str]) -> s
         for index, distance in zip(found, distances):
             right = codes.labels[index] == codes.labels[query]
             style = "right" if right else "wrong"
-            tiles.append(tile(int(index), style, f"<br>{distance:.3g}"))
+            tiles.append(tile(int(index), style, f"<br>{distance:.3f}"))
         rows.append(f'<div class="row">{"".join(tiles)}</div>')
     return "\n".join(rows)
 

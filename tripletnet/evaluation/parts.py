@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Callable, Optional
 
 import numpy as np
 
 #: Gives the pictures, (H, W, 3) uint8 each or None, of the codes at some indices.
-Pictures = Callable[[np.ndarray], Sequence[Optional[np.ndarray]]]
+Pictures = Callable[[np.ndarray], Iterable[Optional[np.ndarray]]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Codes:
     """Codes and what is known of each.
 

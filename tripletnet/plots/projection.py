@@ -6,10 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.text import Text
 
 _MARKERS = "o^sDvP*X"
+#: How often names that cover each other are moved at the most.
+_ROUNDS = 200
 
 
 def projection(
@@ -33,32 +37,58 @@ def projection(
     Up to ten classes have a colour each, up to twenty a colour of twenty; beyond that classes
     that share a colour differ in the shape of their points.
     """
-    figure = Figure(figsize=(9, 8.2 + 0.18 * -(-len(classes) // 6)), layout="constrained")
+    figure = Figure(figsize=(9, 7.4 + 0.18 * -(-len(classes) // 6)), layout="constrained")
     axes = figure.subplots()
+    number = 10 if len(classes) <= 10 else 20
+    colours = colormaps[f"tab{number}"](range(number))
     present = np.unique(labels)
-    map_ = colormaps["tab10" if len(classes) <= 10 else "tab20"]
-    size = float(np.clip(12_000 / max(1, len(points)), 6, 30))
-    outline = [withStroke(linewidth=2.5, foreground="white")]
-    font = 10 if len(present) <= 12 else 8 if len(present) <= 30 else 6.5
     for label in present:
         own = points[labels == label]
-        colour = map_(int(label) % map_.N)
-        marker = _MARKERS[int(label) // map_.N % len(_MARKERS)]
         axes.scatter(
-            *own.T, s=size, color=colour, marker=marker, linewidths=0, alpha=0.75,
+            own[:, 0],
+            own[:, 1],
+            s=float(np.clip(36_000 / len(points), 9, 36)),
+            color=colours[label % len(colours)],
+            marker=_MARKERS[label // len(colours) % len(_MARKERS)],
+            linewidths=0,
+            alpha=0.75,
             label=classes[label],
-        )  # fmt: skip
+        )
+    names = []
     for label in present:  # after all points, so that none covers a name
-        middle = np.median(points[labels == label], axis=0)
-        axes.text(
-            *middle, classes[label], ha="center", va="center", fontsize=font, weight="bold",
-            color=tuple(0.6 * c for c in map_(int(label) % map_.N)[:3]), path_effects=outline,
-        )  # fmt: skip
+        x, y = np.median(points[labels == label], axis=0)
+        name = axes.text(x, y, classes[label], ha="center", va="center", weight="bold")
+        name.set_fontsize(10 if len(present) <= 12 else 8 if len(present) <= 30 else 6.5)
+        name.set_color(tuple(0.6 * colours[label % len(colours), :3]))
+        name.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
+        names.append(name)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_title(title, fontsize=11)
+    font = 9 if len(present) <= 12 else 7
     figure.legend(
-        loc="outside lower center", ncols=6, fontsize=7 if len(present) > 12 else 9,
-        markerscale=1.5, frameon=False,
-    )  # fmt: skip
+        loc="outside lower center", ncols=6, fontsize=font, markerscale=1.5, frameon=False
+    )
+    _part_names(figure, axes, names)
     return figure
+
+
+def _part_names(figure: Figure, axes: Axes, names: Sequence[Text]) -> None:
+    """Move names up and down until none covers another."""
+    figure.draw_without_rendering()
+    boxes = [name.get_window_extent() for name in names]
+    place = np.array([[(box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2] for box in boxes])
+    size = np.array([[box.width, box.height] for box in boxes])
+    for _ in range(_ROUNDS):
+        apart = place[:, None] - place
+        overlap = (size[:, None] + size) / 2 - np.abs(apart)
+        np.fill_diagonal(overlap[..., 1], 0.0)
+        push = np.where((overlap > 0).all(axis=2), overlap[..., 1], 0.0)
+        if not push.any():
+            break
+        # names at one height part by their order
+        order = np.subtract.outer(np.arange(len(names)), np.arange(len(names)))
+        side = np.sign(apart[..., 1] + 1e-6 * order)
+        place[:, 1] += 0.3 * (side * push).sum(axis=1)
+    for name, position in zip(names, axes.transData.inverted().transform(place)):
+        name.set_position(position)

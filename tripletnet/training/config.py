@@ -55,7 +55,7 @@ class TrainingConfig:
     mining: str = "all"
     margin: float = 1.0
     temperature: float = 0.1
-    batch_size: int = 384
+    batch_size: int = 192
     optimizer: str = "sgd"
     learning_rate: Optional[float] = None
     weight_decay: float = 5e-4

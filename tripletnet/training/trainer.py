@@ -22,6 +22,7 @@ from tripletnet.training.callbacks import Callback, StepResult
 from tripletnet.training.checkpoint import Checkpoints, TrainingState
 from tripletnet.training.config import TrainingConfig
 from tripletnet.training.schedule import learning_rate
+from tripletnet.training.sgd import MomentumSGD
 
 
 class TrainingError(RuntimeError):
@@ -257,15 +258,14 @@ class Trainer:
         }
 
     def _make_optimizer(self) -> None:
-        options: dict[str, Any] = {
-            "learning_rate": self._peak,
-            "wd": self.config.weight_decay,
-            "begin_num_update": self.step,  # Adam corrects its bias by the number of steps
-        }
-        if self.config.optimizer == "sgd":
-            options["momentum"] = 0.9
+        make = MomentumSGD if self.config.optimizer == "sgd" else mx.optimizer.Adam
+        optimizer = make(
+            learning_rate=self._peak,
+            wd=self.config.weight_decay,
+            begin_num_update=self.step,  # Adam corrects its bias by the number of steps
+        )
         self._optimizer = mx.gluon.Trainer(
-            list(self._parameters().values()), self.config.optimizer, options, kvstore=None
+            list(self._parameters().values()), optimizer, kvstore=None
         )
 
 

@@ -1,0 +1,118 @@
+"""Exact nearest neighbours against brute force."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tripletnet.errors import InputError
+from tripletnet.retrieval import nearest
+from tripletnet.retrieval.nearest import scan
+
+
+def unit_codes(count: int, size: int, seed: int = 0) -> np.ndarray:
+    codes = np.random.default_rng(seed).standard_normal((count, size)).astype(np.float32)
+    return codes / np.linalg.norm(codes, axis=1, keepdims=True)
+
+
+def brute_force(codes: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    """Squared Euclidean distances in double precision, (Q, N)."""
+    return ((queries[:, None].astype(float) - codes[None].astype(float)) ** 2).sum(axis=2)
+
+
+def test_worked_example():
+    codes = np.array([[1, 0], [0, 1], [-1, 0]], np.float32)
+    distances, indices = nearest(codes, np.array([[0.6, 0.8]], np.float32), k=3)
+    assert indices.tolist() == [[1, 0, 2]]
+    np.testing.assert_allclose(distances, [[0.4, 0.8, 3.2]], atol=1e-6)
+
+
+def test_agrees_with_brute_force():
+    codes, queries = unit_codes(300, 24), unit_codes(40, 24, seed=1)
+    distances, indices = nearest(codes, queries, k=7)
+    expected = brute_force(codes, queries)
+    np.testing.assert_array_equal(indices, expected.argsort(axis=1)[:, :7])
+    np.testing.assert_allclose(distances, np.sort(expected, axis=1)[:, :7], atol=1e-6)
+    assert (distances.dtype, indices.dtype) == (np.float32, np.int64)
+
+
+def test_codes_need_not_be_of_unit_length():
+    codes = np.array([[100, 0], [1, 0]], np.float32)
+    distances, indices = nearest(codes, np.array([[2, 0]], np.float32), k=1)
+    assert (distances.tolist(), indices.tolist()) == ([[1]], [[1]])
+
+
+def test_a_query_is_not_its_own_neighbour_but_its_copy_is():
+    codes = unit_codes(50, 8)
+    codes[31] = codes[7]
+    _, indices = nearest(codes, codes[[7, 31]], k=49, exclude_self=[7, 31])
+    assert indices[:, 0].tolist() == [31, 7]
+    assert sorted(indices[0]) == [i for i in range(50) if i != 7]
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(-2, 2), min_size=2, max_size=60), st.integers(-2, 2))
+def test_ties_are_ranked_by_the_lower_index(places, query):
+    codes = np.array(places, np.float32)[:, None]
+    _, indices = nearest(codes, np.array([[query]], np.float32), k=len(codes))
+    order = sorted(range(len(places)), key=lambda i: ((places[i] - query) ** 2, i))
+    assert indices[0].tolist() == order
+
+
+@pytest.mark.parametrize("rows", [4, 7, 100])
+def test_distances_do_not_depend_on_the_blocks(rows):
+    codes, queries = unit_codes(333, 50), unit_codes(101, 50, seed=1)
+    whole, parts = np.zeros((2, 101, 333), np.float32)
+    scan(queries, codes, whole.__setitem__)
+    scan(queries, codes, parts.__setitem__, block_bytes=rows * 333 * 4)
+    np.testing.assert_array_equal(parts, whole)
+
+
+def test_blocks_keep_to_the_memory_given():
+    shapes = set()
+    seen = threading.Lock()
+
+    def visit(query: int, distances: np.ndarray) -> None:
+        with seen:
+            shapes.add(distances.base.shape)
+
+    codes = unit_codes(1000, 4)
+    scan(codes, codes, visit, block_bytes=64 * 1000 * 4)
+    assert max(rows for rows, _ in shapes) <= 64
+
+
+def test_an_error_in_one_thread_comes_out():
+    def visit(query: int, distances: np.ndarray) -> None:
+        raise RuntimeError("from the visitor")
+
+    codes = unit_codes(10, 4)
+    with pytest.raises(RuntimeError, match="from the visitor"):
+        scan(codes, codes, visit)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"codes": np.zeros((0, 4), np.float32)}, "codes: there are none"),
+        ({"codes": np.zeros(4, np.float32)}, "codes: expected numbers of shape"),
+        ({"codes": np.array([["a"] * 4])}, "codes: expected numbers"),
+        ({"queries": np.full((1, 4), np.nan, np.float32)}, "queries: 1 of 1 rows hold NaN"),
+        ({"queries": np.full((1, 4), 1e30)}, "queries: 1 of 1 rows hold NaN, infinity or huge"),
+        ({"queries": np.zeros((1, 3), np.float32)}, "codes of 3 numbers .* codes of 4"),
+        ({"k": 6}, "k: 6 neighbours asked for"),
+        ({"k": 0}, "k: 0 neighbours asked for"),
+        ({"k": 5, "exclude_self": [0]}, "k: 5 neighbours .* 4 codes"),
+        ({"exclude_self": [0, 1]}, "exclude_self: 2 indices for 1 queries"),
+        ({"exclude_self": [5]}, "exclude_self: indices must be from 0 to 4"),
+        ({"exclude_self": [0.5]}, "exclude_self: expected indices"),
+    ],
+)
+def test_bad_input_is_named(change, message):
+    arguments = {"codes": unit_codes(5, 4), "queries": unit_codes(1, 4), "k": 2, **change}
+    with pytest.raises(InputError, match=message) as raised:
+        nearest(**arguments)
+    assert "\n" not in str(raised.value)

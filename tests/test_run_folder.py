@@ -1,0 +1,290 @@
+"""The run folder: what a run leaves, what is refused, and Ctrl-C."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tripletnet.backend import mx
+from tripletnet.data.images import ImageSet
+from tripletnet.errors import InputError
+from tripletnet.networks.fingerprint import fingerprint
+from tripletnet.retrieval.encode import encode
+from tripletnet.runs import load_run
+from tripletnet.training import Trainer, TrainingConfig, fit_encoder, train_run
+from tripletnet.training.schedule import learning_rate
+
+#: Twelve steps of 24 images.
+CONFIG = TrainingConfig(images=288, code_size=8, batch_size=24, shift=2, learning_rate=0.05)
+STEPS = 12
+
+
+@pytest.fixture(scope="module")
+def noise() -> ImageSet:
+    pixels = np.random.default_rng(5).integers(0, 256, (30, 12, 12, 3), dtype=np.uint8)
+    return ImageSet("noise", pixels, np.arange(30) % 3, ["a", "b", "c"])
+
+
+@pytest.fixture(scope="module")
+def finished(noise, tmp_path_factory):
+    """The images and the folder of a finished run."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    train_run(noise, CONFIG, folder)
+    return noise, folder
+
+
+@pytest.fixture
+def run_copy(finished, tmp_path):
+    """The same, to be damaged or gone on with."""
+    images, folder = finished
+    return images, Path(shutil.copytree(folder, tmp_path / "run"))
+
+
+def test_a_run_explains_itself(finished):
+    images, folder = finished
+    described = json.loads((folder / "run.json").read_text())
+    assert described["finished"] is True
+    assert described["training"] == CONFIG.to_json()
+    assert described["data"] == images.identity()
+    assert described["classes"] == ["a", "b", "c"]
+    assert described["images_seen"] == 288
+    assert described["network"] == {
+        "name": "article",
+        "arguments": {"code_size": 8, "image_size": 12},
+    }
+    assert described["versions"]["mxnet"] == mx.__version__
+    assert (folder / "encoder.params").stat().st_size > 1000
+    assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+
+
+def test_history_has_a_row_for_each_window(finished):
+    _, folder = finished
+    with (folder / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["images", "loss", "learning_rate", "active", "spread"]
+    assert [int(row["images"]) for row in rows] == [24 * (step + 1) for step in range(STEPS)]
+    rates = [learning_rate(step, STEPS, 0.05) for step in range(STEPS)]
+    assert [float(row["learning_rate"]) for row in rows] == pytest.approx(rates, rel=1e-5)
+    for row in rows:
+        assert 0 < float(row["loss"]) < 3
+        assert 0 < float(row["active"]) <= 1
+        assert 0 <= float(row["spread"]) <= 1
+
+
+def test_a_loaded_run_gives_the_codes_that_were_trained(finished):
+    images, folder = finished
+    encoder, described = load_run(folder)
+    trained = fit_encoder(images, CONFIG)
+    assert fingerprint(encoder) == fingerprint(trained) == described["fingerprint"]
+    np.testing.assert_array_equal(encode(encoder, images), encode(trained, images))
+
+
+def test_a_run_prints_nothing(striped_images, tmp_path, capfd):
+    run = train_run(striped_images, CONFIG.replace(images=48), tmp_path / "run")
+    assert run.folder == tmp_path / "run"
+    assert run.description["finished"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_finished_run_is_returned_as_it_is(run_copy, monkeypatch):
+    images, folder = run_copy
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    monkeypatch.setattr(Trainer, "run", lambda self: pytest.fail("trained again"))
+    run = train_run(images, CONFIG, folder, resume=True)
+    assert run.description["finished"]
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+
+
+def test_a_finished_run_may_be_trained_anew(run_copy):
+    images, folder = run_copy
+    run = train_run(images, CONFIG.replace(seed=1, images=48), folder)
+    assert run.description["training"]["seed"] == 1
+    assert run.description["images_seen"] == 48
+
+
+DAMAGE = {
+    "truncated": lambda content: content[: len(content) // 2],
+    "empty": lambda content: b"",
+    "junk": lambda content: b"junk" * 100,
+}
+
+
+@pytest.mark.parametrize("name", ["run.json", "encoder.params"])
+@pytest.mark.parametrize("damage", [*DAMAGE, "missing"])
+def test_damaged_files_of_a_run_are_named(run_copy, name, damage):
+    _, folder = run_copy
+    path = folder / name
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(DAMAGE[damage](path.read_bytes()))
+    with pytest.raises(InputError) as caught:
+        load_run(folder)
+    message = str(caught.value)
+    assert name in message and str(folder) in message
+    assert "\n" not in message
+
+
+def test_parameters_of_another_run_are_refused(run_copy):
+    images, folder = run_copy
+    fit_encoder(images, CONFIG.replace(seed=1)).save_parameters(str(folder / "encoder.params"))
+    with pytest.raises(InputError, match=r"encoder\.params: the parameters are not those"):
+        load_run(folder)
+    other = CONFIG.replace(code_size=9, images=24)
+    fit_encoder(images, other).save_parameters(str(folder / "encoder.params"))
+    with pytest.raises(InputError, match=r"encoder\.params"):
+        load_run(folder)
+
+
+def test_a_run_of_another_format_is_refused(run_copy):
+    _, folder = run_copy
+    described = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**described, "format": 99}))
+    with pytest.raises(InputError, match=r"run\.json: its format is 99"):
+        load_run(folder)
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(InputError, match="not a run folder"):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": 1}, "seed 0, not 1"),
+        ({"images": 144}, "images 288, not 144"),
+        ({"loss": "supcon"}, "loss 'triplet', not 'supcon'"),
+        ({"learning_rate": 0.1}, "learning_rate 0.05, not 0.1"),
+    ],
+)
+def test_going_on_with_other_choices_is_refused(run_copy, change, message):
+    images, folder = run_copy
+    with pytest.raises(InputError, match=message):
+        train_run(images, CONFIG.replace(**change), folder, resume=True)
+
+
+def test_going_on_with_other_data_is_refused(run_copy):
+    images, folder = run_copy
+    pixels = images.pixels.copy()
+    pixels[3, 4, 5, 0] ^= 1
+    changed = ImageSet(images.name, pixels, images.labels, images.classes)
+    with pytest.raises(InputError, match="sha256"):
+        train_run(changed, CONFIG, folder, resume=True)
+
+
+def test_a_finished_run_can_be_lengthened(run_copy):
+    images, folder = run_copy
+    before = (folder / "history.csv").read_text()
+    run = train_run(images, CONFIG.replace(images=384), folder, resume=True)
+    assert run.description["images_seen"] == run.description["training"]["images"] == 384
+    assert run.description["finished"]
+    after = (folder / "history.csv").read_text()
+    assert after.startswith(before) and after.count("\n") == before.count("\n") + 4
+
+
+def test_a_run_can_start_from_the_weights_of_another(run_copy, tmp_path, monkeypatch):
+    images, folder = run_copy
+    config = CONFIG.replace(seed=3, images=24)
+    monkeypatch.setattr(Trainer, "run", lambda self: None)
+    run = train_run(images, config, tmp_path / "new", initial=folder)
+    assert run.description["training"]["seed"] == 3
+    ours, theirs = run.encoder.collect_params(), load_run(folder)[0].collect_params()
+    for parameter, other in zip(ours.values(), theirs.values()):
+        np.testing.assert_array_equal(parameter.data().asnumpy(), other.data().asnumpy())
+    with pytest.raises(InputError, match="ask for the same network"):
+        train_run(images, config.replace(code_size=9), tmp_path / "other", initial=folder)
+
+
+def test_the_weights_that_are_best_on_validation_images_are_kept(striped_images, tmp_path):
+    learnt, held = (striped_images.subset(np.arange(i, 60, 2)) for i in (0, 1))
+    run = train_run(learnt, CONFIG, tmp_path, validation=held)
+    with (tmp_path / "validation.csv").open(newline="") as file:
+        rows = [(int(r["images"]), float(r["recall_at_1"])) for r in csv.DictReader(file)]
+    assert rows[-1][0] == 288
+    codes = encode(run.encoder, held)
+    near = (codes @ codes.T - 9 * np.eye(len(codes))).argmax(axis=1)
+    recall = (held.labels[near] == held.labels).mean()
+    assert recall == pytest.approx(max(recall for _, recall in rows), rel=1e-5)
+
+
+# --- Ctrl-C
+
+
+def interrupt_at(monkeypatch, batch: int) -> None:
+    """Send this process the signal of Ctrl-C while a batch is being assembled."""
+    take = ImageSet.take
+    assembled = []
+
+    def take_and_interrupt(self, indices):
+        if len(indices) == CONFIG.batch_size:
+            assembled.append(indices)
+            if len(assembled) == batch:
+                os.kill(os.getpid(), signal.SIGINT)
+        return take(self, indices)
+
+    monkeypatch.setattr(ImageSet, "take", take_and_interrupt)
+
+
+def test_an_interrupted_run_goes_on_to_the_same_weights(striped_images, tmp_path):
+    whole, folder = tmp_path / "whole", tmp_path / "run"
+    config = CONFIG.replace(images=24 * 20)
+    train_run(striped_images, config, whole)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        interrupt_at(monkeypatch, 6)
+        with pytest.raises(KeyboardInterrupt):
+            train_run(striped_images, config, folder)
+    assert signal.getsignal(signal.SIGINT) is before
+
+    # what there is can be used
+    encoder, described = load_run(folder)
+    assert described["finished"] is False
+    assert 0 < described["images_seen"] < 24 * 20
+    assert np.isfinite(encode(encoder, striped_images)).all()
+    assert (folder / "history.csv").exists() and (folder / "curves.png").exists()
+
+    with pytest.raises(InputError, match="unfinished run: add --resume"):
+        train_run(striped_images, config, folder)
+    run = train_run(striped_images, config, folder, resume=True)
+    assert run.description["finished"] is True
+    for name in ("encoder.params", "history.csv", "run.json"):
+        assert (folder / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_starts_again(run_copy, tmp_path):
+    """All that such a run leaves is the description that it began with."""
+    images, finished = run_copy
+    described = json.loads((finished / "run.json").read_text())
+    for name in ("network", "fingerprint"):
+        del described[name]
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    (folder / "run.json").write_text(json.dumps({**described, "finished": False, "images_seen": 0}))
+    with pytest.raises(InputError, match="go on with it by --resume"):
+        load_run(folder)
+    train_run(images, CONFIG, folder, resume=True)
+    ours, theirs = (path / "encoder.params" for path in (folder, finished))
+    assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_minutes_are_settled_once(striped_images, tmp_path, monkeypatch):
+    """A run that is taken up again keeps the number of images that its minutes came to."""
+    measured = iter([24 * 9])
+    monkeypatch.setattr(
+        "tripletnet.training.run.images_for_minutes", lambda *arguments: next(measured)
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt_at(patch, 1)
+        with pytest.raises(KeyboardInterrupt):
+            train_run(striped_images, CONFIG, tmp_path, minutes=1.0)
+    run = train_run(striped_images, CONFIG, tmp_path, minutes=1.0, resume=True)
+    assert run.description["training"]["images"] == run.description["images_seen"] == 24 * 9
