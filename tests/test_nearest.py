@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -63,26 +61,35 @@ def test_ties_are_ranked_by_the_lower_index(places, query):
     assert indices[0].tolist() == order
 
 
-@pytest.mark.parametrize("rows", [4, 7, 100])
+@pytest.mark.parametrize("rows", [16, 48])
 def test_distances_do_not_depend_on_the_blocks(rows):
     codes, queries = unit_codes(333, 50), unit_codes(101, 50, seed=1)
     whole, parts = np.zeros((2, 101, 333), np.float32)
     scan(queries, codes, whole.__setitem__)
     scan(queries, codes, parts.__setitem__, block_bytes=rows * 333 * 4)
     np.testing.assert_array_equal(parts, whole)
+    np.testing.assert_array_equal(nearest(codes, queries[:1], 333)[0][0], np.sort(whole[0]))
+
+
+@pytest.mark.parametrize("count", [5, 17, 333])
+@pytest.mark.parametrize("queries", [1, 2, 5, 17])
+def test_equal_codes_are_equally_far(queries, count):
+    codes = np.repeat(unit_codes(1, 37), count, axis=0)
+    distances, indices = nearest(codes, unit_codes(queries, 37, seed=1), k=count)
+    assert (distances == distances[:, :1]).all()
+    assert (indices == np.arange(count)).all()
 
 
 def test_blocks_keep_to_the_memory_given():
-    shapes = set()
-    seen = threading.Lock()
-
-    def visit(query: int, distances: np.ndarray) -> None:
-        with seen:
-            shapes.add(distances.base.shape)
-
     codes = unit_codes(1000, 4)
-    scan(codes, codes, visit, block_bytes=64 * 1000 * 4)
-    assert max(rows for rows, _ in shapes) <= 64
+    rows = []
+    scan(
+        codes,
+        codes,
+        lambda query, distances: rows.append(len(distances.base)),
+        block_bytes=64 * 1000 * 4,
+    )
+    assert max(rows) == 64
 
 
 def test_an_error_in_one_thread_comes_out():

@@ -12,6 +12,9 @@ from tripletnet.errors import InputError
 from tripletnet.runtime import usable_cores
 
 BLOCK_BYTES = 2**27
+# Where the rows do not fill BLAS's tiles, it rounds some products differently: the distances to
+# two equal codes would then differ in the last bit.
+BLAS_ROWS = 16
 LAST = np.uint64(2**64 - 2)  # a ranking key behind all others
 
 
@@ -39,15 +42,14 @@ def scan(
     Notes
     -----
     The distances are |q|^2 + |c|^2 - 2 q.c in float32, which leaves them an absolute error of
-    about 1e-7 (|q|^2 + |c|^2).
+    about 1e-7 (|q|^2 + |c|^2). They do not depend on the other queries or on the blocks, and equal
+    codes are at equal distances.
     """
     query_squares = np.einsum("ij,ij->i", queries, queries)
     code_squares = np.einsum("ij,ij->i", codes, codes)
     cores = usable_cores()
-    # even blocks of two rows or more: BLAS rounds the product of a single row differently
-    most = max(4, block_bytes // (4 * len(codes)))
-    edges = _even(len(queries), -(-len(queries) // most))
-    block = np.empty((max(np.diff(edges)), len(codes)), np.float32)
+    rows = BLAS_ROWS * max(1, block_bytes // (4 * len(codes) * BLAS_ROWS))
+    block = np.empty((min(rows, _padded(len(queries))), len(codes)), np.float32)
 
     def visit_rows(first: int, start: int, stop: int) -> None:
         for row in range(start, stop):
@@ -59,20 +61,24 @@ def scan(
             visit(first + row, distances)
 
     with ThreadPoolExecutor(cores) as pool:
-        for first, last in zip(edges[:-1], edges[1:]):
-            np.matmul(queries[first:last], codes.T, out=block[: last - first])
-            shares = _even(last - first, cores)
+        for first in range(0, len(queries), rows):
+            part = queries[first : first + rows]
+            count = len(part)
+            if count % BLAS_ROWS:
+                part = np.pad(part, ((0, _padded(count) - count), (0, 0)))
+            np.matmul(part, codes.T, out=block[: len(part)])
+            edges = [count * share // cores for share in range(cores + 1)]
             tasks = [
                 pool.submit(visit_rows, first, start, stop)
-                for start, stop in zip(shares[:-1], shares[1:])
+                for start, stop in zip(edges[:-1], edges[1:])
             ]
             for task in tasks:
                 task.result()
 
 
-def _even(length: int, parts: int) -> list[int]:
-    """Return the edges that cut `length` into `parts` that differ by one at most."""
-    return [length * part // parts for part in range(parts + 1)]
+def _padded(count: int) -> int:
+    """Return `count` rounded up to whole tiles of rows."""
+    return count + -count % BLAS_ROWS
 
 
 def ranking_keys(distances: np.ndarray) -> np.ndarray:
