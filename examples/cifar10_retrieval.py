@@ -129,12 +129,11 @@ def main(args: argparse.Namespace) -> None:
     draw_confusion(probe.predict(test_codes), splits, out / "confusion.png")
 
     if not args.no_control:
+        checkpoints = Checkpoints(out / "control")
+        if not args.resume:
+            checkpoints.keep(0)
         control = fit_control(
-            train,
-            config,
-            device=where,
-            checkpoints=Checkpoints(out / "control"),
-            quiet=args.quiet,
+            train, config, device=where, checkpoints=checkpoints, quiet=args.quiet
         )
         scores = encode(control, test, device=where)
         report["control_accuracy"] = float((scores.argmax(axis=1) == test.labels).mean())
@@ -143,6 +142,7 @@ def main(args: argparse.Namespace) -> None:
         report["control_probe_accuracy"] = control_probe.score(
             encode(control.features, test, device=where), test.labels
         )
+        checkpoints.keep(0)
     report["seconds"] = round(time.perf_counter() - began, 1)
     write_json(out / "report.json", report)
     print_report(report, out)

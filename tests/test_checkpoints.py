@@ -150,7 +150,7 @@ def test_checkpoints_come_from_time_to_time_and_two_are_kept(striped_images, tmp
     kept = [f"checkpoint-{step:09d}.npz" for step in (STEPS - 1, STEPS)]
     assert sorted(path.name for path in tmp_path.iterdir()) == kept
     assert Checkpoints(tmp_path).load().step == STEPS
-    Checkpoints(tmp_path).clear()
+    Checkpoints(tmp_path).keep(0)
     assert list(tmp_path.iterdir()) == []
     assert Checkpoints(tmp_path).load() is None
 

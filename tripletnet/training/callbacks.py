@@ -122,8 +122,9 @@ class History(Callback):
     def on_step(self, trainer: Trainer, result: StepResult) -> None:
         """Add to the window; close it when it is full."""
         self._window.append(result)
-        length = max(1, trainer.steps // self._number)
-        if result.step % length and result.step != trainer.steps:
+        # the windows differ by one step at most, and the last one ends with the run
+        windows = min(self._number, trainer.steps)
+        if result.step * windows // trainer.steps == (result.step - 1) * windows // trainer.steps:
             return
         window, self._window = self._window, []
         row: dict[str, float] = {

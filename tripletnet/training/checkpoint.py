@@ -65,8 +65,7 @@ class Checkpoints:
         with atomic_path(path) as scratch, scratch.open("wb") as file:
             text = json.dumps(about).encode()
             np.savez(file, about=np.frombuffer(text, dtype=np.uint8), **state.arrays)
-        for old in self._files()[2:]:
-            old.unlink(missing_ok=True)
+        self.keep(2)
         self._last = time.monotonic()
         return path
 
@@ -108,9 +107,9 @@ class Checkpoints:
             )
         return None
 
-    def clear(self) -> None:
-        """Remove all checkpoints, before a new run."""
-        for path in self._files():
+    def keep(self, newest: int) -> None:
+        """Remove all checkpoints but the newest ones."""
+        for path in self._files()[newest:]:
             path.unlink(missing_ok=True)
 
     def _files(self) -> list[Path]:

@@ -126,7 +126,7 @@ def train_run(
                 f"{out}: holds an unfinished run: add --resume to go on with it, or take another "
                 "--out"
             )
-        checkpoints.clear()
+        checkpoints.keep(0)
         if minutes is not None:
             config = config.replace(images=images_for_minutes(minutes, images, config, device))
 
@@ -179,6 +179,7 @@ def train_run(
     if watch is not None:
         encoder.load_parameters(str(watch.best))
     save(finished=True)
+    checkpoints.keep(1)  # from which the run can be lengthened
     return TrainedRun(out, *load_run(out, device))
 
 
