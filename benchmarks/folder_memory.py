@@ -59,13 +59,14 @@ def measure(folder: Path, count: int, size: int) -> None:
             link.symlink_to(listing.root.resolve() / name)
         del listing, chosen
         for when in ("first", "later"):
-            start = time.perf_counter()
+            start, start_cpu = time.perf_counter(), time.process_time()
             with Peak() as peak:
                 data = load_folder(root, size=size, cache=Path(scratch, "cache"))
-            seconds = time.perf_counter() - start
+            seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
             kept = own_memory() - peak.start
             print(
-                f"{count:>8} images, {when}: {seconds:6.2f} s, peak {peak.highest:6.1f} MB "
+                f"{count:>8} images, {when}: {seconds:6.2f} s ({cpu:.2f} s of processors), "
+                f"peak {peak.highest:6.1f} MB "
                 f"(+{peak.highest - peak.start:.1f}), kept +{kept:.1f}",
                 flush=True,
             )

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from tripletnet.data import load_cifar10
+from tripletnet.evaluation.codes_file import CodesFile, read_codes
+from tripletnet.files import PathLike
+
 PATCH, STRIDE, FILTERS = 6, 2, 256
-
-
-def read_cifar10(root: Path, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the images (N, 32, 32, 3) float32 and labels (N,) int64 of CIFAR-10's binary files."""
-    records = np.concatenate(
-        [np.fromfile(root / "cifar-10-batches-bin" / name, np.uint8) for name in names]
-    ).reshape(-1, 3073)
-    pixels = records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    return pixels.astype(np.float32), records[:, 0].astype(np.int64)
-
-
-def _patches(images: np.ndarray) -> np.ndarray:
-    """Contrast-normalised patches, (n, rows, columns, PATCH * PATCH * 3) float32."""
-    windows = sliding_window_view(images, (PATCH, PATCH), axis=(1, 2))[:, ::STRIDE, ::STRIDE]
-    flat = np.ascontiguousarray(windows).reshape(*windows.shape[:3], -1)
-    flat -= flat.mean(axis=-1, keepdims=True)
-    flat /= np.sqrt((flat**2).mean(axis=-1, keepdims=True) + 10)
-    return flat
 
 
 class PatchEncoder:
@@ -39,27 +27,27 @@ class PatchEncoder:
 
     def __init__(self, images: np.ndarray, code_size: int, seed: int) -> None:
         random = np.random.default_rng(seed)
-        sample = _patches(images[random.choice(len(images), 2000, replace=False)])
+        images = images[random.choice(len(images), 5000, replace=False)]
+        sample = _patches(images[:2000])
         sample = sample.reshape(-1, sample.shape[-1])
         values, vectors = np.linalg.eigh(np.cov(sample, rowvar=False))
         whitening = (vectors / np.sqrt(values + 0.1)) @ vectors.T
         filters = sample[random.choice(len(sample), FILTERS, replace=False)] @ whitening
         filters /= np.linalg.norm(filters, axis=1, keepdims=True)
         self._bank = (whitening @ filters.T).astype(np.float32)
-        pooled = self._pooled(images[:5000])
+        pooled = self._pooled(images)
         self._mean, self._scale = pooled.mean(axis=0), pooled.std(axis=0) + 1e-3
-        self._projection = random.standard_normal(
-            (pooled.shape[1], code_size), dtype=np.float32
-        ) / np.float32(np.sqrt(code_size))
+        self._projection = random.standard_normal((pooled.shape[1], code_size), dtype=np.float32)
 
     def _pooled(self, images: np.ndarray) -> np.ndarray:
+        """Return the mean response in each quadrant, (N, 4 * 2 * FILTERS)."""
         response = _patches(images) @ self._bank
-        both = np.concatenate([np.maximum(response - 0.5, 0), np.maximum(-response - 0.5, 0)], -1)
-        half = both.shape[1] // 2
-        quadrants = [both[:, r, c].mean(axis=(1, 2))
-                     for r in (slice(half), slice(half, None))
-                     for c in (slice(half), slice(half, None))]
-        return np.concatenate(quadrants, axis=1)
+        response = np.concatenate([response, -response], axis=-1)
+        response -= 0.5
+        np.maximum(response, 0, out=response)
+        n, rows, columns, channels = response.shape
+        quadrants = response.reshape(n, 2, rows // 2, 2, columns // 2, channels)
+        return quadrants.mean(axis=(2, 4)).reshape(n, -1)
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """Return the codes of (N, 32, 32, 3) images, (N, code_size) float32 of unit length."""
@@ -71,11 +59,37 @@ class PatchEncoder:
         return np.concatenate(blocks)
 
 
+def _patches(images: np.ndarray) -> np.ndarray:
+    """Return contrast-normalised patches, (N, 14, 14, PATCH * PATCH * 3) float32."""
+    windows = sliding_window_view(images, (PATCH, PATCH), axis=(1, 2))[:, ::STRIDE, ::STRIDE]
+    patches = windows.reshape(*windows.shape[:3], -1).astype(np.float32)
+    patches -= patches.mean(axis=-1, keepdims=True)
+    patches /= np.sqrt((patches**2).mean(axis=-1, keepdims=True) + 10)
+    return patches
+
+
 def patch_codes(
-    root: Path, code_size: int = 1024, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return training codes, training labels, test codes and test labels of CIFAR-10."""
-    images, labels = read_cifar10(root, [f"data_batch_{i}.bin" for i in range(1, 6)])
-    encoder = PatchEncoder(images, code_size, seed)
-    test_images, test_labels = read_cifar10(root, ["test_batch.bin"])
-    return encoder.encode(images), labels, encoder.encode(test_images), test_labels
+    root: Optional[PathLike] = None, code_size: int = 1024, seed: int = 0
+) -> tuple[CodesFile, CodesFile]:
+    """Return the codes and labels of CIFAR-10's training and test images."""
+    splits = load_cifar10(root)
+    encoder = PatchEncoder(splits.train.pixels, code_size, seed)
+    train, test = (
+        CodesFile(encoder.encode(part.take(np.arange(len(part)))), part.labels)
+        for part in (splits.train, splits.test)
+    )
+    return train, test
+
+
+def add_code_options(parser: argparse.ArgumentParser) -> None:
+    """Let a benchmark's user choose the codes."""
+    parser.add_argument("--train", type=Path, metavar="FILE.npz", help="50,000 codes and labels")
+    parser.add_argument("--test", type=Path, metavar="FILE.npz", help="10,000 codes and labels")
+    parser.add_argument("--root", type=Path, help="where CIFAR-10 lies, for codes of patches")
+
+
+def chosen_codes(options: argparse.Namespace) -> tuple[CodesFile, CodesFile]:
+    """Return the codes of the files named, or those of patches of CIFAR-10's images."""
+    if options.train is None or options.test is None:
+        return patch_codes(options.root)
+    return read_codes(options.train), read_codes(options.test)
