@@ -18,6 +18,7 @@ from tripletnet.evaluation.threshold import (
     DEFAULT_TARGET,
     DEFAULT_VALUE,
     Threshold,
+    check_target,
     choose_threshold,
 )
 
@@ -164,8 +165,10 @@ def judge(
     Raises
     ------
     InputError
-        If the test codes are none, are of one class only, or no class has two of them.
+        If the test codes are none, are of one class only, or no class has two of them, or if the
+        threshold is wanted for what makes no sense.
     """
+    check_target(target, value)
     told = list(notes)
     first, second = halves(test.labels, seed)
     cut = [name for name, part in (("SVM", train), ("threshold", validation)) if part is None]

@@ -77,6 +77,16 @@ class Threshold:
         return cls(**{field: stored[field] for field in fields})
 
 
+def check_target(target: str, value: float) -> None:
+    """Raise InputError unless a threshold can be chosen for such a target."""
+    if target not in TARGETS:
+        raise InputError(
+            f"threshold target '{target}' is not known: use one of {', '.join(TARGETS)}"
+        )
+    if not (0 <= value < 1 if target == "false_positive_rate" else 0 < value <= 1):
+        raise InputError(f"threshold: {target} of {value} makes no sense: give a share, as 0.01")
+
+
 def choose_threshold(
     pairs: PairDistances, target: str = DEFAULT_TARGET, value: float = DEFAULT_VALUE
 ) -> Threshold:
@@ -109,12 +119,7 @@ def choose_threshold(
     >>> choose_threshold(pairs, "precision", 0.75).distance
     0.6
     """
-    if target not in TARGETS:
-        raise InputError(
-            f"threshold target '{target}' is not known: use one of {', '.join(TARGETS)}"
-        )
-    if not (0 <= value < 1 if target == "false_positive_rate" else 0 < value <= 1):
-        raise InputError(f"threshold: {target} of {value} makes no sense: give a share, as 0.01")
+    check_target(target, value)
     distances = np.unique(np.concatenate([pairs.same, pairs.different]))
     precision, recall, wrong = pairs.curve(distances)
     if target == "recall":
