@@ -1,4 +1,4 @@
-"""Codes of real CIFAR-10 images that need no trained network: pooled responses to random patches."""
+"""Codes of CIFAR-10 images that need no trained network: pooled responses to patches."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The SVM probe beside scikit-learn's LinearSVC at the same C, in turn in one run.
 
     pip install ".[bench]"
-    python -m benchmarks.probe [--C 0.1 1] [--rounds 5] [--train FILE.npz --test FILE.npz] [--json FILE]
+    python -m benchmarks.probe [--C 0.1 1] [--rounds 5] [--train FILE --test FILE] [--json FILE]
 
 Without files the codes are those of patches of CIFAR-10's images, 1,024 numbers each. The
 objectives are computed anew from each solution, in double precision: the worst class's and the sum

@@ -39,4 +39,4 @@ def main(folder: str, out: str, epochs: int = 30) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    main(sys.argv[1], sys.argv[2])

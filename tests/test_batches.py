@@ -107,6 +107,16 @@ def test_augmentation_of_a_batch_follows_from_seed_and_step(images):
     assert (first != assemble(images, sampler, 2, augmentation, seed=8)[0]).any()
 
 
+def test_an_image_is_altered_otherwise_in_each_step(images):
+    class Same(UniformSampler):
+        def indices(self, step):
+            return np.arange(self.batch_size)
+
+    sampler = Same(len(images), 8)
+    altered = {assemble(images, sampler, step, Augmentation())[0].tobytes() for step in range(10)}
+    assert len(altered) == 10
+
+
 # --- augmentation
 
 

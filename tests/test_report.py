@@ -47,7 +47,7 @@ class Page(HTMLParser):
         values = dict(attrs)
         assert tag not in {"script", "link", "iframe", "object"}
         assert not any(name.startswith("on") for name in values)
-        assert values.get("src", "data:").startswith("data:image/")
+        assert values.get("src", "data:image/").startswith("data:image/")
         assert values.get("href", "#").startswith("#")
         self.links += [values["href"][1:]] if "href" in values else []
         self.ids += [values["id"]] if "id" in values else []

@@ -5,4 +5,12 @@ from tripletnet.data.digits import load_digits
 from tripletnet.data.images import ImageSet, Splits
 from tripletnet.data.source import LoadedData, load_data
 
-__all__ = ["ImageSet", "LoadedData", "Splits", "find_cifar10", "load_cifar10", "load_data", "load_digits"]
+__all__ = [
+    "ImageSet",
+    "LoadedData",
+    "Splits",
+    "find_cifar10",
+    "load_cifar10",
+    "load_data",
+    "load_digits",
+]

@@ -1,4 +1,4 @@
-"""The SVM probe: how well do the codes tell the classes apart by straight cuts?"""
+"""The SVM probe: how well do the codes tell the classes apart by straight cuts."""
 
 from __future__ import annotations
 
@@ -140,9 +140,12 @@ class SVMProbe(ClassifierMixin, BaseEstimator):
         positive = label if len(self.classes_) > 2 else label - 1
         hinge = SquaredHinge(X, positive, int(positive.max()) + 1)
 
-        self.C_, self.validation_scores_, start = self.C, {}, None
-        if self.C == "validate":
+        self.validation_scores_: dict[float, float] = {}
+        start: Optional[np.ndarray] = None
+        if isinstance(self.C, str):
             self.C_, start = self._choose_C(hinge, label)
+        else:
+            self.C_ = self.C
         solution = self._solve(hinge, self.C_, start)
 
         self.coef_ = np.ascontiguousarray(solution.weights[:-1].T, dtype=X.dtype)

@@ -69,5 +69,7 @@ def _principal(codes: np.ndarray, number: int, seed: int) -> np.ndarray:
     """Return `number` principal components, the last of them 0 where there are no more."""
     from sklearn.decomposition import PCA
 
+    if not np.ptp(codes, axis=0).any():
+        return np.zeros((len(codes), number), np.float32)
     found = PCA(min(number, *codes.shape), random_state=seed).fit_transform(codes)
     return np.pad(found, ((0, 0), (0, number - found.shape[1])))

@@ -18,6 +18,7 @@ from scipy.optimize import minimize
 # Of all rows, about how many lie within the margin: it only scales the preconditioner, and
 # anything between 0.05 and 0.5 takes as many steps.
 WITHIN_MARGIN = 0.1
+PATIENCE = 5
 BLOCK_FLOATS = 2**21
 
 
@@ -100,8 +101,8 @@ class SquaredHinge:
         for start in range(0, len(self.rows), step):
             block = self.rows[start : start + step]
             positive = self.positive[start : start + step]
-            own = np.flatnonzero(positive >= 0)
-            own = own, positive[own]
+            with_own = np.flatnonzero(positive >= 0)
+            own = with_own, positive[with_own]
             # slack = max(0, 1 - y score), where y is -1 but for each row's own problem
             slack = block @ slope
             slack += intercept
@@ -146,19 +147,26 @@ class SquaredHinge:
         factor = cholesky(matrix, lower=True, overwrite_a=True)
         if start is None:
             start = np.zeros((len(factor), self.problems))
-        near = False
+        evaluated = start  # the objectives at the last point tried, then at each step's end
+        history: list[np.ndarray] = []
 
         def evaluate(point: np.ndarray) -> tuple[float, np.ndarray]:
-            nonlocal near
+            nonlocal evaluated
             weights = solve_triangular(factor, point.reshape(start.shape), lower=True, trans="T")
-            objective, gradient = self.value_and_gradient(weights, C)
+            evaluated, gradient = self.value_and_gradient(weights, C)
             gradient = solve_triangular(factor, gradient, lower=True)
-            excess = 0.5 * np.einsum("dk,dk->k", gradient, gradient)
-            near = bool(np.all(excess <= tol * objective))
-            return float(objective.sum()), gradient.ravel()
+            return float(evaluated.sum()), gradient.ravel()
 
-        def stop_when_near(_: np.ndarray) -> None:
-            if near:
+        def settled() -> bool:
+            back = max(PATIENCE, len(history) // 3)
+            if len(history) <= back:
+                return False
+            gain = np.abs(history[-1 - back] - history[-1])
+            return bool(np.all(gain <= tol * history[-1]))
+
+        def stop_when_settled(_: np.ndarray) -> None:
+            history.append(evaluated)
+            if settled():
                 raise StopIteration
 
         found = minimize(
@@ -166,8 +174,8 @@ class SquaredHinge:
             (factor.T @ start).ravel(),
             jac=True,
             method="L-BFGS-B",
-            callback=stop_when_near,
+            callback=stop_when_settled,
             options={"maxiter": max_iter, "ftol": 0, "gtol": 0},
         )
         weights = solve_triangular(factor, found.x.reshape(start.shape), lower=True, trans="T")
-        return Solution(weights, self.value_and_gradient(weights, C)[0], found.nit, near)
+        return Solution(weights, self.value_and_gradient(weights, C)[0], found.nit, settled())

@@ -71,10 +71,10 @@ def verdict(judgement: Judgement) -> Verdict:
         headline = "Yes: what these codes call near is nearly always of the same class."
     elif recall >= FAIR:
         headline = "With care: what these codes call near is mostly of the same class."
-    elif recall >= 2 * test.chance:
+    elif wilson_interval(recall, test.retrieval.queries)[0] > test.chance:
         headline = "Not yet: these codes tell something, but what they call near is often wrong."
     else:
-        headline = "No: these codes are hardly better than picking at random."
+        headline = "No: these codes are no better than picking at random."
     return Verdict(grade, headline, tuple(_reasons(judgement)), tuple(_cautions(judgement)))
 
 

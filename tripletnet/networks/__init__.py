@@ -17,7 +17,15 @@ NETWORKS: dict[str, type[Encoder]] = {
     "residual": ResidualNet,
 }
 
-__all__ = ["NETWORKS", "Classifier", "Encoder", "ResidualNet", "SiameseTriplet", "TripletCNN", "get_network"]
+__all__ = [
+    "NETWORKS",
+    "Classifier",
+    "Encoder",
+    "ResidualNet",
+    "SiameseTriplet",
+    "TripletCNN",
+    "get_network",
+]
 
 
 def get_network(name: str, **arguments: Any) -> Encoder:

@@ -56,7 +56,7 @@ class _ResidualBlock(mx.gluon.HybridBlock):
             self.body = mx.gluon.nn.HybridSequential()
             self.body.add(*_convolution(filters, filters), *_convolution(filters, filters))
 
-    def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803
+    def hybrid_forward(self, F: Any, x: Any) -> Any:
         return x + self.body(x)
 
 

@@ -13,7 +13,7 @@ from matplotlib.text import Text
 
 _MARKERS = "o^sDvP*X"
 #: How often names that cover each other are moved at the most.
-_ROUNDS = 200
+_ROUNDS = 1000
 
 
 def projection(
