@@ -204,7 +204,12 @@ def test_a_threshold_that_makes_no_sense_is_refused():
 
 @pytest.mark.parametrize(
     ("spread", "grade", "begins"),
-    [(0.05, "good", "Yes"), (0.42, "fair", "With care"), (0.7, "poor", "Not yet"), (50, "poor", "No")],
+    [
+        (0.05, "good", "Yes"),
+        (0.42, "fair", "With care"),
+        (0.7, "poor", "Not yet"),
+        (50, "poor", "No"),
+    ],
 )
 def test_verdict(spread, grade, begins):
     found = judge(blobs(70, spread=spread), CLASSES, control=Control(0.5, 0.6))

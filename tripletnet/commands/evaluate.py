@@ -5,18 +5,15 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
-
-import numpy as np
 
 from tripletnet.errors import InputError
 
 if TYPE_CHECKING:
-    from tripletnet.data import ImageSet
-    from tripletnet.data.source import LoadedData
-    from tripletnet.evaluation.judgement import Control, Judgement
+    import numpy as np
+
+    from tripletnet.evaluation.judgement import Judgement
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,10 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Judge, write the report, and print the verdict."""
+    wish = _wish(args)
     if args.judged.is_dir():
-        judgement, extras = _judge_run(args)
+        judgement, extras = _judge_run(args, wish)
     else:
-        judgement, extras = _judge_codes(args), {}
+        judgement, extras = _judge_codes(args, wish), {}
 
     from tripletnet.evaluation.report import write_report
     from tripletnet.evaluation.verdict import verdict
@@ -81,14 +79,20 @@ def run(args: argparse.Namespace) -> None:
 
 def _wish(args: argparse.Namespace) -> dict[str, Any]:
     """Return what the threshold is to be chosen for, as arguments for `judge`."""
-    for target in ("false_positive_rate", "precision", "recall"):
-        if getattr(args, target) is not None:
-            return {"target": target, "value": getattr(args, target)}
+    from tripletnet.evaluation.threshold import TARGETS, check_target
+
+    for target in TARGETS:
+        value = getattr(args, target)
+        if value is not None:
+            check_target(target, value)
+            return {"target": target, "value": value}
     return {}
 
 
-def _judge_codes(args: argparse.Namespace) -> Judgement:
+def _judge_codes(args: argparse.Namespace, wish: dict[str, Any]) -> Judgement:
     """Judge a file of codes."""
+    import numpy as np
+
     from tripletnet.evaluation.codes_file import read_codes
     from tripletnet.evaluation.judgement import judge
     from tripletnet.evaluation.parts import Codes
@@ -113,7 +117,7 @@ def _judge_codes(args: argparse.Namespace) -> Judgement:
         dataset=args.judged.stem,
         seed=args.seed,
         notes=["Whether the encoder that made these codes has learnt from them is not known."],
-        **_wish(args),
+        **wish,
     )
 
 
@@ -127,165 +131,45 @@ def _picture(path: Path) -> Optional[np.ndarray]:
         return None
 
 
-def _judge_run(args: argparse.Namespace) -> tuple[Judgement, dict[str, Any]]:
+def _judge_run(args: argparse.Namespace, wish: dict[str, Any]) -> tuple[Judgement, dict[str, Any]]:
     """Judge a run; return also what the report is to tell of it."""
-    from tripletnet.evaluation.judgement import judge
-    from tripletnet.evaluation.parts import Codes
-    from tripletnet.files import write_json
-    from tripletnet.retrieval.encode import encode
-    from tripletnet.runs import load_run
+    from tripletnet.commands.train import decoding_bar
+    from tripletnet.judging import judge_run, load_run_data
+    from tripletnet.runs import read_description
     from tripletnet.runtime import device
 
-    where = device(args.device)
-    encoder, description = load_run(args.judged, where)
-    data, own = _load(args, description, encoder.image_size)
-    parts = _parts(args, data, description)
-
-    def codes(images: ImageSet, first_label: int = 0) -> Codes:
-        found = encode(encoder, images, device=where)
-        return Codes(found, images.labels + first_label, images.paths, images.take)
-
-    known = parts.test.classes
-    unseen = parts.held_out
-    judgement = judge(
-        codes(parts.test),
-        [*known, *(unseen.classes if unseen else ())],
-        train=codes(parts.train) if parts.train else None,
-        validation=codes(parts.validation) if parts.validation else None,
-        held_out=codes(unseen, len(known)) if unseen else None,
-        control=_control(parts, description, where, args.quiet) if args.control else None,
-        dataset=parts.test.name,
+    with decoding_bar(args.quiet) as progress:
+        data = load_run_data(
+            args.judged,
+            args.data,
+            root=args.root,
+            seed=args.seed,
+            show_progress=not args.quiet,
+            progress=progress,
+        )
+    judgement = judge_run(
+        args.judged,
+        data,
+        control=args.control,
         seed=args.seed,
-        notes=parts.notes,
-        **_wish(args),
+        device=device(args.device),
+        quiet=args.quiet,
+        **wish,
     )
-    training = description["training"]
-    if own and judgement.threshold is not None:
-        stored = {**judgement.threshold.to_json(), "fingerprint": description["fingerprint"]}
-        write_json(args.judged / "threshold.json", stored)
+    description = read_description(args.judged)
+    training, images = description["training"], description["images_seen"]
     about = [
         f"run {args.judged}",
         f"{training['network']} network, {training['loss']} loss ({training['mining']})",
-        f"{description['images_seen']:,} training images seen",
+        f"{images:,} training images seen",
     ]
     figures = {name: training[name] for name in ("network", "loss", "mining")}
-    figures["images"] = description["images_seen"]
     return judgement, {
         "about": about,
         "history": _rows(args.judged / "history.csv"),
         "validation": _rows(args.judged / "validation.csv"),
-        "figures": figures,
+        "figures": {**figures, "images": images},
     }
-
-
-def _load(
-    args: argparse.Namespace, description: dict[str, Any], size: int
-) -> tuple[LoadedData, bool]:
-    """Load DATA in the split of the run; tell whether it is what the run was trained on."""
-    from tripletnet.commands.train import decoding_bar
-    from tripletnet.data import load_data
-    from tripletnet.data.split import split_from_json
-    from tripletnet.files import read_json
-
-    source = description.get("source", {})
-    name = args.data or source.get("kind")
-    if name in (None, "folder"):
-        raise InputError(
-            f"{args.judged}: this run was trained on a folder: give it again as DATA, or another"
-        )
-    stored = args.judged / "split.json"
-    with decoding_bar(args.quiet) as progress:
-        data = load_data(
-            name,
-            root=args.root,
-            size=size,
-            fit=source.get("fit", "crop"),
-            seed=args.seed,
-            split=split_from_json(read_json(stored)) if stored.exists() else None,
-            show_progress=not args.quiet,
-            progress=progress,
-        )
-    own = data.splits.name == description["data"]["dataset"]
-    if stored.exists():
-        own = own and len(data.splits.train) > 0
-    return data, own
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """The images to fit on, to choose on, to score, and those of held-out classes; None if none."""
-
-    train: Optional[ImageSet]
-    validation: Optional[ImageSet]
-    test: ImageSet
-    held_out: Optional[ImageSet]
-    notes: list[str]
-
-
-def _parts(args: argparse.Namespace, data: LoadedData, description: dict[str, Any]) -> _Parts:
-    """Cut the data into what was learnt from, and what can be scored.
-
-    Raises
-    ------
-    InputError
-        If there is nothing to score that the encoder has not seen.
-    """
-    notes = list(data.notices)
-    if not description["finished"]:
-        notes.append("The run was stopped before it was finished.")
-    train, test, validation = data.splits.train, data.splits.test, data.splits.validation
-    if data.unseen:
-        test = _join(test, data.unseen)
-        notes.append(f"{len(data.unseen):,} images unknown to the run count as test images.")
-    if not test and data.held_out:
-        notes.append("There are no test images: the held-out classes alone were judged.")
-        return _Parts(None, None, data.held_out, None, notes)
-    if not test:
-        raise InputError(
-            f"{args.data}: holds nothing that the encoder has not seen: all its "
-            f"{len(train) + len(validation or ()):,} images are in the training and validation "
-            f"parts of {args.judged}; give other images, or train with a test part (--test 0.1)"
-        )
-    strange = sorted(set(test.classes) - set(description["classes"]))
-    if strange:
-        more = f" and {len(strange) - 10:,} more" if len(strange) > 10 else ""
-        notes.append(
-            f"{len(strange):,} of the {len(test.classes):,} classes are none that the encoder "
-            f"learnt: {', '.join(strange[:10])}{more}."
-        )
-    return _Parts(train or None, validation or None, test, data.held_out, notes)
-
-
-def _join(first: ImageSet, second: ImageSet) -> ImageSet:
-    """Return two sets of one source as one."""
-    return replace(
-        first,
-        rows=np.concatenate([first.rows, second.rows]),
-        labels=np.concatenate([first.labels, second.labels]),
-        paths=[*(first.paths or ()), *(second.paths or ())],
-        digests=None,
-    )
-
-
-def _control(parts: _Parts, description: dict[str, Any], where: Any, quiet: bool) -> Control:
-    """Train the control on as many images as the run has seen, and score it."""
-    from tripletnet.evaluation.judgement import Control
-    from tripletnet.evaluation.probe import SVMProbe
-    from tripletnet.retrieval.encode import encode
-    from tripletnet.training import TrainingConfig, fit_control
-
-    train, test = parts.train, parts.test
-    if train is None:
-        raise InputError("--control: DATA holds no training images of the run to train it on")
-    config = TrainingConfig(**description["training"]).replace(images=description["images_seen"])
-    control = fit_control(train, config, device=where, quiet=quiet)
-    scores = encode(control, test, device=where)
-    probe = SVMProbe().fit(encode(control.features, train, device=where), train.labels)
-    features = encode(control.features, test, device=where)
-    return Control(
-        accuracy=float((scores.argmax(axis=1) == test.labels).mean()),
-        probe_accuracy=float(probe.score(features, test.labels)),
-    )
 
 
 def _rows(path: Path) -> list[dict[str, float]]:

@@ -95,7 +95,7 @@ class SVMProbe(ClassifierMixin, BaseEstimator):
         *,
         grid: Sequence[float] = (0.01, 0.1, 1.0, 10.0, 100.0),
         validation: float = 0.2,
-        tol: float = 3e-5,
+        tol: float = 1e-4,
         max_iter: int = 1000,
         random_state: Any = 0,
     ) -> None:
@@ -194,7 +194,7 @@ class SVMProbe(ClassifierMixin, BaseEstimator):
 
     def _solve(self, hinge: SquaredHinge, C: float, start: Optional[np.ndarray]) -> Solution:
         solution = hinge.minimise(C, start=start, tol=self.tol, max_iter=self.max_iter)
-        if not solution.converged:
+        if not solution.solved.all():
             warnings.warn(
                 f"the SVM with C = {C} was not within tol = {self.tol} of its minimum after "
                 f"{solution.steps} steps: raise max_iter or tol, lower C, or use float64 codes",

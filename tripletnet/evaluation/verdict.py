@@ -133,14 +133,16 @@ def _cautions(judgement: Judgement) -> list[str]:
             f"Classes differ: the weakest, {judgement.classes[weakest]}, has Recall@1 "
             f"{percent(scored[weakest])}."
         )
-    if threshold is not None and test.at_threshold is not None:
-        chosen, seen = threshold.false_positive_rate, test.at_threshold.false_positive_rate
-        if seen > 2 * chosen and seen > 0.005:
-            told.append(
-                f"The threshold lets {percent(seen)} of the different test pairs through, where "
-                f"it was {percent(chosen)} on the validation pairs it was chosen on."
-            )
     unseen = judgement.held_out
+    for part, of in ((test, "test pairs"), (unseen, "pairs of classes that it never learnt")):
+        if threshold is None or part is None or part.at_threshold is None:
+            continue
+        chosen, seen = threshold.false_positive_rate, part.at_threshold.false_positive_rate
+        if seen > max(2 * chosen, 0.005):
+            told.append(
+                f"The threshold wrongly joins {percent(seen)} of the different {of}, where it was "
+                f"{percent(chosen)} of the validation pairs that it was chosen on."
+            )
     if unseen is not None and unseen.retrieval.recall_at[1] < recall - 0.1:
         told.append("Classes that it never learnt come out clearly worse than those it knows.")
     if test.pairs.same[-1] == 0 == test.pairs.different[-1]:

@@ -65,9 +65,9 @@ def projection(
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_title(title, fontsize=11)
-    font = 9 if len(present) <= 12 else 7
+    columns, font = (5, 9) if len(present) <= 10 else (6, 7)
     figure.legend(
-        loc="outside lower center", ncols=6, fontsize=font, markerscale=1.5, frameon=False
+        loc="outside lower center", ncols=columns, fontsize=font, markerscale=1.5, frameon=False
     )
     _part_names(figure, axes, names)
     return figure

@@ -1,0 +1,169 @@
+"""The command evaluate: a run or codes in, a report out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import numpy as np
+import pytest
+
+from tripletnet.commands import evaluate
+from tripletnet.data.opencv import cv2
+from tripletnet.errors import InputError
+
+
+def run(*words) -> None:
+    parser = argparse.ArgumentParser()
+    evaluate.add_arguments(parser)
+    evaluate.run(parser.parse_args([str(word) for word in words]))
+
+
+@pytest.fixture
+def codes_file(tmp_path):
+    """Forty codes of two classes, with pictures of half of them."""
+    random = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    codes = random.normal(size=(40, 6)) + 3 * labels[:, None]
+    (tmp_path / "pictures").mkdir()
+    paths = [f"pictures/{i}.png" for i in range(40)]
+    for path in paths[::2]:
+        cv2.imwrite(str(tmp_path / path), np.full((20, 20, 3), 99, np.uint8))
+    np.savez(tmp_path / "codes.npz", codes=codes, labels=np.array(["a", "b"])[labels], paths=paths)
+    return tmp_path / "codes.npz"
+
+
+def test_codes_from_anywhere(codes_file, tmp_path, capsys):
+    run(codes_file, tmp_path, "--out", tmp_path / "report", "--recall-target", "0.5", "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert told == json.loads((tmp_path / "report" / "report.json").read_text("utf-8"))
+    assert (told["dataset"], told["classes"], told["queries"]) == ("codes", ["a", "b"], 40)
+    assert (told["threshold"]["target"], told["threshold"]["value"]) == ("recall", 0.5)
+    assert not told["unit_length"]
+    assert any("learnt from them is not known" in note for note in told["notes"])
+    page = (tmp_path / "report" / "report.html").read_text("utf-8")
+    assert 'alt="a"' in page and 'class="picture nothing"' in page
+    assert 'title="pictures/1.png"' in page
+
+
+def test_what_a_person_reads(codes_file, tmp_path, capsys):
+    run(codes_file, "--out", tmp_path / "report")
+    printed = capsys.readouterr().out
+    assert printed.startswith("codes. ") and "of 40 queries" in printed
+    assert printed.rstrip().endswith("report.html")
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--control"], "give a run folder"),
+        (["--fpr-target", "1.5"], "makes no sense"),
+        (["--precision-target", "0"], "makes no sense"),
+    ],
+)
+def test_what_codes_cannot_have_is_refused(codes_file, tmp_path, options, complaint):
+    with pytest.raises(InputError, match=complaint):
+        run(codes_file, "--out", tmp_path / "report", *options)
+    assert not (tmp_path / "report").exists()
+
+
+def test_codes_without_labels_are_refused(tmp_path):
+    np.savez(tmp_path / "c.npz", codes=np.eye(4))
+    with pytest.raises(InputError, match=r"c\.npz: has no field labels"):
+        run(tmp_path / "c.npz", "--out", tmp_path / "report")
+    with pytest.raises(InputError, match="no such file"):
+        run(tmp_path / "none", "--out", tmp_path / "report")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Twelve images in each of four classes: a bright stripe each, in noise."""
+    root = tmp_path_factory.mktemp("data") / "stripes"
+    random = np.random.default_rng(0)
+    for label, name in enumerate(("north", "south", "west", "east")):
+        (root / name).mkdir(parents=True)
+        for number in range(12):
+            picture = random.integers(0, 60, (16, 16, 3), dtype=np.uint8)
+            picture[4 * label : 4 * label + 4] += 150
+            cv2.imwrite(str(root / name / f"{number}.png"), picture)
+    return root
+
+
+@pytest.fixture(scope="module")
+def trained(folder, tmp_path_factory):
+    """A run on that folder, with one class held out."""
+    from tripletnet.data import load_data
+    from tripletnet.data.split import split_to_json
+    from tripletnet.files import write_json
+    from tripletnet.training import TrainingConfig, train_run
+
+    data = load_data(
+        str(folder), size=16, validation=0.25, test=0.25, hold_out_classes=["west", "east"]
+    )
+    out = tmp_path_factory.mktemp("run")
+    write_json(out / "split.json", split_to_json(data.split))
+    config = TrainingConfig(images=48, code_size=8, batch_size=12, shift=0, flip=False)
+    train_run(data.splits.train, config, out, about={"source": data.recipe}, quiet=True)
+    return out
+
+
+@pytest.fixture(autouse=True, scope="module")
+def cache(tmp_path_factory):
+    """Keep decoded images out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def test_a_run_is_judged_on_its_own_split(trained, folder, tmp_path, capsys):
+    run(trained, folder, "--out", tmp_path, "--control", "--quiet", "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert (told["dataset"], told["network"], told["images"]) == ("stripes", "article", 48)
+    assert (told["probe_fitted_on"], told["probe_scored_on"], told["queries"]) == (12, 6, 6)
+    assert 0 <= told["control_accuracy"] <= 1 and 0 <= told["control_probe_accuracy"] <= 1
+    assert told["held_out"]["queries"] == 24
+    assert set(told["held_out"]["per_class"]) == {"west", "east"}
+    assert told["threshold"]["same_pairs"] == 2 * 3  # three validation images a class
+    stored = json.loads((trained / "threshold.json").read_text("utf-8"))
+    described = json.loads((trained / "run.json").read_text("utf-8"))
+    assert stored.pop("fingerprint") == described["fingerprint"]
+    assert stored == told["threshold"]
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "Curves of training" in page and "article network, triplet loss" in page
+
+
+def test_a_run_needs_something_that_it_has_not_seen(trained, folder, tmp_path):
+    with pytest.raises(InputError, match="give that folder as DATA"):
+        run(trained, "--out", tmp_path / "report", "--quiet")
+    split = json.loads((trained / "split.json").read_text("utf-8"))
+    learnt = tmp_path / "run"
+    learnt.mkdir()
+    for name in ("run.json", "encoder.params"):
+        (learnt / name).write_bytes((trained / name).read_bytes())
+    split["images"] = {content: "train" for content in split["images"]}
+    (learnt / "split.json").write_text(json.dumps(split), "utf-8")
+    with pytest.raises(InputError, match="nothing that the encoder has not seen: all 48 images"):
+        run(learnt, folder, "--out", tmp_path / "report", "--quiet")
+    assert not (tmp_path / "report").exists()
+
+
+def test_other_images_are_unseen_and_leave_the_runs_threshold_alone(trained, tmp_path, capsys):
+    random = np.random.default_rng(1)
+    other = tmp_path / "other"
+    for name in ("north", "up"):
+        (other / name).mkdir(parents=True)
+        for number in range(6):
+            picture = random.integers(0, 255, (16, 16, 3), dtype=np.uint8)
+            cv2.imwrite(str(other / name / f"{number}.png"), picture)
+    (trained / "threshold.json").write_text("the run's own", "utf-8")
+    run(trained, other, "--out", tmp_path / "report", "--quiet", "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert (told["dataset"], told["queries"]) == ("other", 12)
+    assert any("12 images unknown to the run" in note for note in told["notes"])
+    assert any(
+        "1 of the 2 classes are none that the encoder learnt: up" in n for n in told["notes"]
+    )
+    assert any("random half of the test codes" in note for note in told["notes"])
+    assert (trained / "threshold.json").read_text("utf-8") == "the run's own"
+    with pytest.raises(InputError, match="control: there are no images of the run's training part"):
+        run(trained, other, "--out", tmp_path / "report", "--quiet", "--control")

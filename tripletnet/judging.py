@@ -1,0 +1,206 @@
+"""Judge the encoder of a run folder on images that it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+import numpy as np
+
+from tripletnet.backend import mx
+from tripletnet.data import ImageSet, load_data
+from tripletnet.data.source import LoadedData
+from tripletnet.data.split import split_from_json
+from tripletnet.errors import InputError
+from tripletnet.evaluation.judgement import Control, Judgement, judge
+from tripletnet.evaluation.parts import Codes
+from tripletnet.evaluation.probe import SVMProbe
+from tripletnet.evaluation.threshold import DEFAULT_TARGET, DEFAULT_VALUE, check_target
+from tripletnet.files import PathLike, read_json, write_json
+from tripletnet.retrieval.encode import encode
+from tripletnet.runs import load_run, read_description
+from tripletnet.training import TrainingConfig, fit_control
+
+_LISTED_CLASSES = 10
+
+
+def load_run_data(
+    run: PathLike,
+    name: Optional[str] = None,
+    *,
+    root: Optional[PathLike] = None,
+    seed: int = 0,
+    show_progress: bool = False,
+    progress: Optional[Callable[[int, int], None]] = None,
+) -> LoadedData:
+    """Load images as a run knows them: at its size, and in its split.
+
+    Parameters
+    ----------
+    run : str or Path
+        The run folder.
+    name : str, optional
+        ``cifar10``, ``digits`` or a folder. Default: what the run was trained on, if that is no
+        folder.
+    root, seed, show_progress, progress
+        As for :func:`tripletnet.data.load_data`.
+
+    Raises
+    ------
+    InputError
+        If the run was trained on a folder and none is named, or there is no such data set.
+    """
+    run = Path(run)
+    description = read_description(run)
+    source = description.get("source", {})
+    name = name or source.get("kind")
+    if name in (None, "folder"):
+        raise InputError(
+            f"{run}: this run was trained on a folder: give that folder as DATA, or another"
+        )
+    stored = run / "split.json"
+    return load_data(
+        name,
+        root=root,
+        size=description["network"]["arguments"]["image_size"],
+        fit=source.get("fit", "crop"),
+        seed=seed,
+        split=split_from_json(read_json(stored)) if stored.exists() else None,
+        show_progress=show_progress,
+        progress=progress,
+    )
+
+
+def judge_run(
+    run: PathLike,
+    data: LoadedData,
+    *,
+    control: bool = False,
+    target: str = DEFAULT_TARGET,
+    value: float = DEFAULT_VALUE,
+    seed: int = 0,
+    device: Optional[mx.Context] = None,
+    quiet: bool = False,
+) -> Judgement:
+    """Judge the encoder of a run: the SVM learns from train, test alone is scored.
+
+    The threshold, chosen on validation, is stored in the run as ``threshold.json`` if these are
+    the data that the run was trained on.
+
+    Parameters
+    ----------
+    run : str or Path
+        The run folder.
+    data : LoadedData
+        See :func:`load_run_data`.
+    control : bool
+        Train the control, too: the same layers as a classifier, on as many images.
+    target, value, seed
+        As for :func:`tripletnet.evaluation.judgement.judge`.
+    device : mxnet.Context
+        Where the networks run.
+    quiet : bool
+        No progress bar for the control.
+
+    Raises
+    ------
+    InputError
+        If there is no image to score that the encoder has not seen.
+    """
+    run = Path(run)
+    check_target(target, value)
+    encoder, description = load_run(run, device)
+    parts = _parts(run, data, description)
+
+    def codes(images: ImageSet, first_label: int = 0) -> Codes:
+        found = encode(encoder, images, device=device)
+        return Codes(found, images.labels + first_label, images.paths, images.take)
+
+    known, unseen = parts.test.classes, parts.held_out
+    judgement = judge(
+        codes(parts.test),
+        [*known, *(unseen.classes if unseen else ())],
+        train=codes(parts.train) if parts.train else None,
+        validation=codes(parts.validation) if parts.validation else None,
+        held_out=codes(unseen, len(known)) if unseen else None,
+        control=_control(parts, description, device, quiet) if control else None,
+        dataset=parts.test.name,
+        target=target,
+        value=value,
+        seed=seed,
+        notes=parts.notes,
+    )
+    own = parts.train is not None and parts.train.name == description["data"]["dataset"]
+    if own and judgement.threshold is not None:
+        stored = {**judgement.threshold.to_json(), "fingerprint": description["fingerprint"]}
+        write_json(run / "threshold.json", stored)
+    return judgement
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The images to fit on, to choose on, to score, and those of held-out classes; None if none."""
+
+    train: Optional[ImageSet]
+    validation: Optional[ImageSet]
+    test: ImageSet
+    held_out: Optional[ImageSet]
+    notes: Sequence[str]
+
+
+def _parts(run: Path, data: LoadedData, description: dict[str, Any]) -> _Parts:
+    notes = list(data.notices)
+    if not description["finished"]:
+        notes.append("The run was stopped before it was finished.")
+    train, test, validation = data.splits.train, data.splits.test, data.splits.validation
+    if data.unseen:
+        test = _join(test, data.unseen)
+        notes.append(f"{len(data.unseen):,} images unknown to the run count as test images.")
+    if not test and data.held_out:
+        notes.append("There are no test images: the held-out classes alone were judged.")
+        return _Parts(None, None, data.held_out, None, notes)
+    if not test:
+        learnt = len(train) + len(validation or ())
+        raise InputError(
+            f"{train.name}: holds nothing that the encoder has not seen: all {learnt:,} images are "
+            f"in the training and validation parts of {run}; give other images, or train with a "
+            "test part (--test 0.1)"
+        )
+    strange = sorted(set(test.classes) - set(description["classes"]))
+    if strange:
+        more = len(strange) - _LISTED_CLASSES
+        notes.append(
+            f"{len(strange):,} of the {len(test.classes):,} classes are none that the encoder "
+            f"learnt: {', '.join(strange[:_LISTED_CLASSES])}{f' and {more:,} more' * (more > 0)}."
+        )
+    return _Parts(train or None, validation or None, test, data.held_out, notes)
+
+
+def _join(first: ImageSet, second: ImageSet) -> ImageSet:
+    """Return two sets of one source as one."""
+    return replace(
+        first,
+        rows=np.concatenate([first.rows, second.rows]),
+        labels=np.concatenate([first.labels, second.labels]),
+        paths=[*(first.paths or ()), *(second.paths or ())],
+        digests=None,
+    )
+
+
+def _control(
+    parts: _Parts, description: dict[str, Any], device: Optional[mx.Context], quiet: bool
+) -> Control:
+    train, test = parts.train, parts.test
+    if train is None:
+        raise InputError("control: there are no images of the run's training part to train it on")
+    config = TrainingConfig(**description["training"]).replace(images=description["images_seen"])
+    control = fit_control(train, config, device=device, quiet=quiet)
+    scores = encode(control, test, device=device)
+    probe = SVMProbe().fit(encode(control.features, train, device=device), train.labels)
+    features = encode(control.features, test, device=device)
+    return Control(
+        accuracy=float((scores.argmax(axis=1) == test.labels).mean()),
+        probe_accuracy=float(probe.score(features, test.labels)),
+    )
