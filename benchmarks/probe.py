@@ -3,7 +3,7 @@
     pip install ".[bench]"
     python -m benchmarks.probe [--C 0.1 1] [--rounds 5] [--train FILE --test FILE] [--json FILE]
 
-Without files the codes are those of patches of CIFAR-10's images, 1,024 numbers each. The
+Without --train and --test the codes are those of patches of CIFAR-10's images, 1,024 numbers each. The
 objectives are computed anew from each solution, in double precision: the worst class's and the sum
 over the classes, relative to LinearSVC's. One round of 50,000 codes takes some minutes.
 """
@@ -30,6 +30,7 @@ OURS, RIVAL = "SVMProbe", "LinearSVC"
 
 def objective(svm: Any, data: CodesFile) -> np.ndarray:
     """Return liblinear's objective of each class, (K,), in double precision."""
+    assert data.labels is not None
     value = 0.5 * ((svm.coef_.astype(float) ** 2).sum(axis=1) + svm.intercept_.astype(float) ** 2)
     for start in range(0, len(data.codes), 5000):
         part = slice(start, start + 5000)

@@ -39,6 +39,7 @@ NAMES = {
 
 
 def ours(data: CodesFile) -> dict[str, float]:
+    assert data.labels is not None
     figures = retrieval_metrics(data.codes, data.labels).as_dict()
     return {name: figures[name] for name in NAMES}
 

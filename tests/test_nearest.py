@@ -112,7 +112,7 @@ def test_an_error_in_one_thread_comes_out():
         ({"queries": np.zeros((1, 3), np.float32)}, "codes of 3 numbers .* codes of 4"),
         ({"k": 6}, "k: 6 neighbours asked for"),
         ({"k": 0}, "k: 0 neighbours asked for"),
-        ({"k": 5, "exclude_self": [0]}, "k: 5 neighbours .* 4 codes"),
+        ({"k": 5, "exclude_self": [0]}, "k: 5 neighbours .* from 4 codes; use 1 to 4"),
         ({"exclude_self": [0, 1]}, "exclude_self: 2 indices for 1 queries"),
         ({"exclude_self": [5]}, "exclude_self: indices must be from 0 to 4"),
         ({"exclude_self": [0.5]}, "exclude_self: expected indices"),

@@ -42,10 +42,9 @@ class SVMProbe(ClassifierMixin, BaseEstimator):
         Share of each class to try them on, between 0 and 1. At least one code of each class stays
         to learn from, and one is held out if the class has two.
     tol : float
-        How near to the minimum, relative to the objective, to stop; see
-        :meth:`SquaredHinge.minimise`.
+        Stop when the last few steps changed no class's objective by more than this share of it.
     max_iter : int
-        Most steps for one C.
+        The most steps for one C.
     random_state : int, RandomState instance or None
         Draws the validation part.
 
@@ -221,7 +220,7 @@ class SVMProbe(ClassifierMixin, BaseEstimator):
 
 
 def _winners(scores: np.ndarray) -> np.ndarray:
-    """Return the index of each row's class from (N, K) scores, or (N,) or (N, 1) for two classes."""
+    """Return the index of each row's class from scores, (N, K), or for two classes (N,), (N, 1)."""
     if scores.ndim == 2 and scores.shape[1] > 1:
         return scores.argmax(axis=1)
     return (scores.ravel() > 0).astype(np.int64)

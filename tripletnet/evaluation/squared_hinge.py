@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
@@ -140,16 +140,16 @@ class SquaredHinge:
             steps.append(together.steps + alone.steps)
         return Solution(weights, self.value_and_gradient(weights, C)[0], max(steps), solved)
 
-    def _slacks(self, weights: np.ndarray) -> Iterator[tuple[slice, np.ndarray, tuple]]:
-        """Yield, block by block, max(0, 1 - y (w.x + b)), (n, K), and the indices of y = 1 in it."""
+    def _slacks(self, weights: np.ndarray) -> Iterator[tuple[slice, np.ndarray, tuple[Any, Any]]]:
+        """Yield, block by block, max(0, 1 - y (w.x + b)), (n, K), and where y = 1 in it."""
         slope = weights[:-1].astype(self.rows.dtype)
         intercept = weights[-1].astype(self.rows.dtype)
         step = max(1, BLOCK_FLOATS // max(weights.shape))
         for start in range(0, len(self.rows), step):
             part = slice(start, start + step)
             positive = self.positive[part]
-            own = np.flatnonzero(positive >= 0)
-            own = own, positive[own]
+            with_own = np.flatnonzero(positive >= 0)
+            own = with_own, positive[with_own]
             slack = self.rows[part] @ slope
             slack += intercept
             slack[own] *= -1

@@ -151,9 +151,7 @@ def nearest(
         raise InputError(f"exclude_self: {len(own)} indices for {len(queries)} queries")
     others = len(codes) - (own is not None)
     if not 1 <= k <= others:
-        raise InputError(
-            f"k: {k} neighbours asked for, but there are {others} codes to choose from"
-        )
+        raise InputError(f"k: {k} neighbours asked for, from {others} codes; use 1 to {others}")
     found = np.empty((len(queries), k), np.uint64)
 
     def visit(query: int, distances: np.ndarray) -> None:
