@@ -61,7 +61,7 @@ class PatchEncoder:
 
 def _patches(images: np.ndarray) -> np.ndarray:
     """Return contrast-normalised patches, (N, 14, 14, PATCH * PATCH * 3) float32."""
-    windows = sliding_window_view(images, (PATCH, PATCH), axis=(1, 2))[:, ::STRIDE, ::STRIDE]
+    windows = sliding_window_view(images, (1, PATCH, PATCH, 3))[:, ::STRIDE, ::STRIDE]
     patches = windows.reshape(*windows.shape[:3], -1).astype(np.float32)
     patches -= patches.mean(axis=-1, keepdims=True)
     patches /= np.sqrt((patches**2).mean(axis=-1, keepdims=True) + 10)

@@ -3,9 +3,9 @@
     pip install ".[bench]"
     python -m benchmarks.probe [--C 0.1 1] [--rounds 5] [--train FILE --test FILE] [--json FILE]
 
-Without --train and --test the codes are those of patches of CIFAR-10's images, 1,024 numbers each. The
-objectives are computed anew from each solution, in double precision: the worst class's and the sum
-over the classes, relative to LinearSVC's. One round of 50,000 codes takes some minutes.
+Without --train and --test the codes are those of patches of CIFAR-10's images, of 1,024 numbers.
+The objectives are computed anew from each solution, in double precision: the worst class's and the
+sum over the classes, relative to LinearSVC's. One round of 50,000 codes takes some minutes.
 """
 
 from __future__ import annotations

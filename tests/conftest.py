@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
-import pytest
+# Threads that wait without spinning: tests of small networks in several processes share the cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from tripletnet.data.images import ImageSet
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+from tripletnet.data.images import ImageSet  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -73,9 +73,6 @@ class SVMProbe(ClassifierMixin, BaseEstimator):
     The intercept is regularised like a weight, as in liblinear. float32 codes are neither copied
     nor converted: beside them the fit needs some megabytes and a few matrices of D x D.
 
-    Libraries' own solvers on 50,000 codes of 1,024 numbers and ten classes:
-    TODO
-
     References
     ----------
     Fan et al. "LIBLINEAR: a library for large linear classification." JMLR 9, 2008.

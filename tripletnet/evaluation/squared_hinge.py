@@ -26,6 +26,8 @@ WITHIN_MARGIN = 0.1
 # these takes before its preconditioner is made anew; steps without gain that end either.
 TOGETHER, ALONE, PATIENCE = 40, 15, 5
 
+Own = tuple[np.ndarray, np.ndarray]
+
 
 @dataclass(frozen=True)
 class Solution:

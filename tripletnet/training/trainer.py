@@ -132,7 +132,9 @@ class Trainer:
             updater.states[index] = slots
             updater.states_synced[index] = True
         for callback in self.callbacks:
-            callback.restore(state.told.get(type(callback).__name__))
+            told = state.told.get(type(callback).__name__)
+            if told is not None:  # a callback that was not there before starts anew
+                callback.restore(told)
 
     def stop(self) -> None:
         """End the run after the present step; for callbacks."""
