@@ -8,10 +8,10 @@ from pathlib import Path
 # Threads that wait without spinning: tests of small networks in several processes share the cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
+import numpy as np
+import pytest
 
-from tripletnet.data.images import ImageSet  # noqa: E402
+from tripletnet.data.images import ImageSet
 
 
 @pytest.fixture(scope="session")
