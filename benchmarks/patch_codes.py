@@ -9,8 +9,8 @@ from typing import Optional
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from tripletnet.codes_file import EncodedImages, read_codes
 from tripletnet.data import load_cifar10
-from tripletnet.evaluation.codes_file import CodesFile, read_codes
 from tripletnet.files import PathLike
 
 PATCH, STRIDE, FILTERS = 6, 2, 256
@@ -70,12 +70,12 @@ def _patches(images: np.ndarray) -> np.ndarray:
 
 def patch_codes(
     root: Optional[PathLike] = None, code_size: int = 1024, seed: int = 0
-) -> tuple[CodesFile, CodesFile]:
+) -> tuple[EncodedImages, EncodedImages]:
     """Return the codes and labels of CIFAR-10's training and test images."""
     splits = load_cifar10(root)
     encoder = PatchEncoder(splits.train.pixels, code_size, seed)
     train, test = (
-        CodesFile(encoder.encode(part.take(np.arange(len(part)))), part.labels)
+        EncodedImages(encoder.encode(part.take(np.arange(len(part)))), part.labels)
         for part in (splits.train, splits.test)
     )
     return train, test
@@ -88,7 +88,7 @@ def add_code_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", type=Path, help="where CIFAR-10 lies, for codes of patches")
 
 
-def chosen_codes(options: argparse.Namespace) -> tuple[CodesFile, CodesFile]:
+def chosen_codes(options: argparse.Namespace) -> tuple[EncodedImages, EncodedImages]:
     """Return the codes of the files named, or those of patches of CIFAR-10's images."""
     if options.train is None or options.test is None:
         return patch_codes(options.root)

@@ -20,15 +20,15 @@ from sklearn.svm import LinearSVC
 
 from benchmarks.patch_codes import add_code_options, chosen_codes
 from benchmarks.turns import alternate, spread
+from tripletnet.codes_file import EncodedImages
 from tripletnet.evaluation import SVMProbe
-from tripletnet.evaluation.codes_file import CodesFile
 from tripletnet.files import write_json
 from tripletnet.runtime import usable_cores, versions
 
 OURS, RIVAL = "SVMProbe", "LinearSVC"
 
 
-def objective(svm: Any, data: CodesFile) -> np.ndarray:
+def objective(svm: Any, data: EncodedImages) -> np.ndarray:
     """Return liblinear's objective of each class, (K,), in double precision."""
     assert data.labels is not None
     value = 0.5 * ((svm.coef_.astype(float) ** 2).sum(axis=1) + svm.intercept_.astype(float) ** 2)
@@ -40,7 +40,7 @@ def objective(svm: Any, data: CodesFile) -> np.ndarray:
     return value
 
 
-def compare(C: float, train: CodesFile, test: CodesFile, rounds: int) -> dict[str, Any]:
+def compare(C: float, train: EncodedImages, test: EncodedImages, rounds: int) -> dict[str, Any]:
     """Fit both in turn, print a table and return its figures."""
     svms = {
         OURS: SVMProbe(C=C),

@@ -23,8 +23,8 @@ from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 
 from benchmarks.patch_codes import add_code_options, chosen_codes
 from benchmarks.turns import alternate, spread
+from tripletnet.codes_file import EncodedImages
 from tripletnet.evaluation import retrieval_metrics
-from tripletnet.evaluation.codes_file import CodesFile
 from tripletnet.files import write_json
 from tripletnet.runtime import usable_cores, versions
 
@@ -38,13 +38,13 @@ NAMES = {
 }
 
 
-def ours(data: CodesFile) -> dict[str, float]:
+def ours(data: EncodedImages) -> dict[str, float]:
     assert data.labels is not None
     figures = retrieval_metrics(data.codes, data.labels).as_dict()
     return {name: figures[name] for name in NAMES}
 
 
-def theirs(data: CodesFile, whole: bool) -> dict[str, float]:
+def theirs(data: EncodedImages, whole: bool) -> dict[str, float]:
     calculator = AccuracyCalculator(
         include=tuple(NAMES.values()),
         k=None if whole else "max_bin_count",
@@ -55,7 +55,7 @@ def theirs(data: CodesFile, whole: bool) -> dict[str, float]:
     return {ours: figures[name] for ours, name in NAMES.items() if whole or ours != "map"}
 
 
-def compare(data: CodesFile, rounds: int, whole: bool) -> dict[str, Any]:
+def compare(data: EncodedImages, rounds: int, whole: bool) -> dict[str, Any]:
     """Let all judge the codes in turn, print a table and return its figures."""
     contenders: dict[str, Callable[[], dict[str, float]]] = {
         OURS: lambda: ours(data),

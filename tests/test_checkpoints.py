@@ -13,7 +13,7 @@ from tripletnet.backend import mx
 from tripletnet.data.images import ImageSet
 from tripletnet.errors import InputError
 from tripletnet.losses import AllTriplets
-from tripletnet.networks import Encoder
+from tripletnet.networks import EncoderBlock
 from tripletnet.training import Callback, Trainer, TrainingConfig
 from tripletnet.training.callbacks import History, StepResult
 from tripletnet.training.checkpoint import Checkpoints, TrainingState
@@ -24,7 +24,7 @@ CONFIG = TrainingConfig(images=288, code_size=8, batch_size=24, shift=2, learnin
 STEPS = 12
 
 
-class DropoutNet(Encoder):
+class DropoutNet(EncoderBlock):
     """An encoder with everything that a checkpoint could forget."""
 
     def make_layers(self):

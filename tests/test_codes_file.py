@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tripletnet.codes_file import EncodedImages, read_codes, write_codes
 from tripletnet.errors import InputError
-from tripletnet.evaluation.codes_file import CodesFile, read_codes, write_codes
 
 CODES = np.arange(1, 7, dtype=np.float32).reshape(3, 2)
 
 
 def test_what_is_written_is_read(tmp_path):
     path = tmp_path / "of my own.codes"
-    content = CodesFile(CODES, np.array([2, 0, 2]), ["a.jpg", "ö/b c.png", "d"], "abc")
+    content = EncodedImages(CODES, np.array([2, 0, 2]), ["a.jpg", "ö/b c.png", "d"], "abc")
     write_codes(path, content)
     stored = read_codes(path)
     assert np.array_equal(stored.codes, CODES) and stored.codes.dtype == np.float32
@@ -24,7 +24,7 @@ def test_what_is_written_is_read(tmp_path):
 
 
 def test_codes_alone(tmp_path):
-    write_codes(tmp_path / "c.npz", CodesFile(CODES))
+    write_codes(tmp_path / "c.npz", EncodedImages(CODES))
     stored = read_codes(tmp_path / "c.npz")
     assert (stored.labels, stored.paths, stored.fingerprint) == (None, None, None)
 
@@ -91,7 +91,7 @@ def test_no_file_a_bare_array_and_junk(tmp_path):
 
 def test_a_damaged_file(tmp_path):
     path = tmp_path / "c.npz"
-    write_codes(path, CodesFile(np.ones((500, 20), np.float32)))
+    write_codes(path, EncodedImages(np.ones((500, 20), np.float32)))
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match=r"c\.npz"):
@@ -104,9 +104,9 @@ def test_a_damaged_file(tmp_path):
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (CodesFile(CODES[0]), "codes: expected"),
-        (CodesFile(CODES, np.arange(2)), "labels: expected"),
-        (CodesFile(CODES, None, ["a"]), "paths: expected"),
+        (EncodedImages(CODES[0]), "codes: expected"),
+        (EncodedImages(CODES, np.arange(2)), "labels: expected"),
+        (EncodedImages(CODES, None, ["a"]), "paths: expected"),
     ],
 )
 def test_parts_that_do_not_fit_are_not_written(tmp_path, content, complaint):

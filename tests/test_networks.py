@@ -10,7 +10,7 @@ from tripletnet.errors import InputError
 from tripletnet.networks import (
     NETWORKS,
     Classifier,
-    Encoder,
+    EncoderBlock,
     SiameseTriplet,
     TripletCNN,
     get_network,
@@ -279,7 +279,7 @@ def test_pixels_normalisation_is_saved_with_the_weights(tmp_path):
 @pytest.mark.parametrize("name", list(NETWORKS))
 def test_networks_by_name(name):
     network = get_network(name, code_size=6, image_size=64)
-    assert isinstance(network, Encoder)
+    assert isinstance(network, EncoderBlock)
     network.initialize()
     codes = network(mx.nd.array(draw_images(2, 64), dtype="uint8")).asnumpy()
     np.testing.assert_allclose(np.linalg.norm(codes, axis=1), 1, atol=1e-5)

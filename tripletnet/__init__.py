@@ -17,7 +17,7 @@ _HOME = {
     "load_data": "tripletnet.data",
     "load_digits": "tripletnet.data",
     "NETWORKS": "tripletnet.networks",
-    "Encoder": "tripletnet.networks",
+    "EncoderBlock": "tripletnet.networks",
     "SiameseTriplet": "tripletnet.networks",
     "TripletCNN": "tripletnet.networks",
     "get_network": "tripletnet.networks",

@@ -8,7 +8,7 @@ from typing import Any, Optional
 from tripletnet.backend import mx
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike, atomic_path, read_json, write_json
-from tripletnet.networks import Encoder, get_network
+from tripletnet.networks import EncoderBlock, get_network
 from tripletnet.networks.fingerprint import fingerprint
 from tripletnet.runtime import versions
 
@@ -17,14 +17,14 @@ DESCRIPTION = "run.json"
 PARAMETERS = "encoder.params"
 
 
-def save_run(folder: PathLike, encoder: Encoder, network: str, **description: Any) -> None:
+def save_run(folder: PathLike, encoder: EncoderBlock, network: str, **description: Any) -> None:
     """Write an encoder and all that is needed to use it into a run folder.
 
     Parameters
     ----------
     folder : str or Path
         The run folder; made if missing.
-    encoder : Encoder
+    encoder : EncoderBlock
         The trained network.
     network : str
         The name that the network goes by in the registry.
@@ -72,7 +72,7 @@ def read_description(folder: PathLike) -> dict[str, Any]:
 
 def load_run(
     folder: PathLike, device: Optional[mx.Context] = None
-) -> tuple[Encoder, dict[str, Any]]:
+) -> tuple[EncoderBlock, dict[str, Any]]:
     """Return the encoder of a run folder and what its ``run.json`` tells.
 
     Raises

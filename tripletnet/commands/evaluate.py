@@ -93,7 +93,7 @@ def _judge_codes(args: argparse.Namespace, wish: dict[str, Any]) -> Judgement:
     """Judge a file of codes."""
     import numpy as np
 
-    from tripletnet.evaluation.codes_file import read_codes
+    from tripletnet.codes_file import read_codes
     from tripletnet.evaluation.judgement import judge
     from tripletnet.evaluation.parts import Codes
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from tripletnet.errors import InputError
-from tripletnet.networks.base import Encoder
+from tripletnet.networks.base import EncoderBlock
 from tripletnet.networks.classifier import Classifier
 from tripletnet.networks.residual import ResidualNet
 from tripletnet.networks.siamese import SiameseTriplet
 from tripletnet.networks.triplet_cnn import TripletCNN
 
 #: The encoders that can be chosen by name.
-NETWORKS: dict[str, type[Encoder]] = {
+NETWORKS: dict[str, type[EncoderBlock]] = {
     "article": TripletCNN,
     "residual": ResidualNet,
 }
@@ -20,7 +20,7 @@ NETWORKS: dict[str, type[Encoder]] = {
 __all__ = [
     "NETWORKS",
     "Classifier",
-    "Encoder",
+    "EncoderBlock",
     "ResidualNet",
     "SiameseTriplet",
     "TripletCNN",
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 
-def get_network(name: str, **arguments: Any) -> Encoder:
+def get_network(name: str, **arguments: Any) -> EncoderBlock:
     """Make the encoder called `name`, with its weights not yet initialised.
 
     Raises

@@ -42,7 +42,7 @@ class Pixels(mx.gluon.HybridBlock):
         return F.broadcast_div(F.broadcast_sub(F.cast(x, "float32"), mean), std)
 
 
-class Encoder(mx.gluon.HybridBlock):
+class EncoderBlock(mx.gluon.HybridBlock):
     """A network that turns images into codes; the base of all encoders.
 
     A subclass passes its layers, the last of which is the dense layer whose outputs are the code,

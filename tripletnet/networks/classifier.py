@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tripletnet.backend import mx
-from tripletnet.networks.base import Encoder
+from tripletnet.networks.base import EncoderBlock
 
 
 class Classifier(mx.gluon.HybridBlock):
@@ -13,7 +13,7 @@ class Classifier(mx.gluon.HybridBlock):
 
     Parameters
     ----------
-    encoder : Encoder
+    encoder : EncoderBlock
         Gives the layers up to and including the code's dense layer. They are shared, not copied:
         give it an encoder of its own.
     classes : int
@@ -25,7 +25,7 @@ class Classifier(mx.gluon.HybridBlock):
     softmax.
     """
 
-    def __init__(self, encoder: Encoder, classes: int, **kwargs: Any) -> None:
+    def __init__(self, encoder: EncoderBlock, classes: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         with self.name_scope():
             self.encoder = encoder

@@ -7,10 +7,10 @@ import json
 
 import numpy as np
 
-from tripletnet.networks.base import Encoder
+from tripletnet.networks.base import EncoderBlock
 
 
-def fingerprint(network: Encoder) -> str:
+def fingerprint(network: EncoderBlock) -> str:
     """Return the SHA-256 of an encoder's float32 parameters and its preprocessing, in hex.
 
     The pixels' mean and standard deviation are parameters, so they count; so do the kind of

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tripletnet.backend import mx
-from tripletnet.networks.base import Encoder
+from tripletnet.networks.base import EncoderBlock
 
 
-class ResidualNet(Encoder):
+class ResidualNet(EncoderBlock):
     """A residual network made for a CPU: the default for folders of photos.
 
     A 2x2 convolution with stride 2 halves the image; three stages of 64, 128 and 256 filters

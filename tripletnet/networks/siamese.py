@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tripletnet.backend import mx
-from tripletnet.networks.base import Encoder
+from tripletnet.networks.base import EncoderBlock
 
 
 class SiameseTriplet(mx.gluon.HybridBlock):
@@ -13,7 +13,7 @@ class SiameseTriplet(mx.gluon.HybridBlock):
 
     Parameters
     ----------
-    encoder : Encoder
+    encoder : EncoderBlock
         The one network that all three pass through.
 
     Notes
@@ -25,7 +25,7 @@ class SiameseTriplet(mx.gluon.HybridBlock):
     normalisation, its statistics in training are therefore those of all 3N images together.
     """
 
-    def __init__(self, encoder: Encoder, **kwargs: Any) -> None:
+    def __init__(self, encoder: EncoderBlock, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         with self.name_scope():
             self.encoder = encoder

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tripletnet.backend import mx
-from tripletnet.networks.base import Encoder
+from tripletnet.networks.base import EncoderBlock
 
 
-class TripletCNN(Encoder):
+class TripletCNN(EncoderBlock):
     """Three convolutions and a dense layer, as in the original shared-weight triplet network.
 
     Convolutions of 5x5, 3x3 and 3x3 with 32 filters and no padding, each followed by 2x2 average

@@ -9,14 +9,14 @@ from tripletnet.backend import mx
 from tripletnet.data.images import ImageSet
 from tripletnet.errors import InputError
 from tripletnet.losses import BatchLoss, SoftmaxCrossEntropy, get_loss
-from tripletnet.networks import Classifier, Encoder, get_network
+from tripletnet.networks import Classifier, EncoderBlock, get_network
 from tripletnet.training.callbacks import Callback, CollapseWatch, History, Progress, StepResult
 from tripletnet.training.checkpoint import Checkpoints
 from tripletnet.training.config import TrainingConfig
 from tripletnet.training.trainer import Trainer
 
 
-def make_encoder(config: TrainingConfig, images: ImageSet) -> Encoder:
+def make_encoder(config: TrainingConfig, images: ImageSet) -> EncoderBlock:
     """Return the encoder that `config` names, for images of that size, not yet initialised."""
     height, width = images.image_shape
     if height != width:
@@ -65,7 +65,7 @@ def settled(config: TrainingConfig) -> TrainingConfig:
     return config.replace(learning_rate=rate)
 
 
-def fit_encoder(images: ImageSet, config: TrainingConfig, **options: Any) -> Encoder:
+def fit_encoder(images: ImageSet, config: TrainingConfig, **options: Any) -> EncoderBlock:
     """Train an encoder on `images` and return it; nothing is written.
 
     Parameters

@@ -11,7 +11,7 @@ from tripletnet.backend import mx
 from tripletnet.data.images import ImageSet
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike
-from tripletnet.networks import Encoder
+from tripletnet.networks import EncoderBlock
 from tripletnet.plots import save_figure, training_curves
 from tripletnet.runs import (
     DESCRIPTION,
@@ -41,14 +41,14 @@ class TrainedRun:
     ----------
     folder : Path
         The run folder.
-    encoder : Encoder
+    encoder : EncoderBlock
         The trained network.
     description : dict
         What its ``run.json`` tells.
     """
 
     folder: Path
-    encoder: Encoder
+    encoder: EncoderBlock
     description: dict[str, Any]
 
 
@@ -183,7 +183,7 @@ def train_run(
     return TrainedRun(out, *load_run(out, device))
 
 
-def _take_weights(encoder: Encoder, run: PathLike) -> None:
+def _take_weights(encoder: EncoderBlock, run: PathLike) -> None:
     """Give `encoder` the weights of the encoder of another run."""
     other, description = load_run(run)
     if type(other) is not type(encoder) or other.arguments != encoder.arguments:

@@ -15,30 +15,49 @@ from tripletnet.codes import check_codes, check_labels
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike, atomic_path
 
+_TEXTS = ("paths", "digests")
+_WORDS = ("fingerprint", "root", "run")
+_FIELDS = ("codes", "labels", "sizes", *_TEXTS, *_WORDS)
+
 
 @dataclass(frozen=True)
-class CodesFile:
-    """What a file of codes holds.
+class EncodedImages:
+    """Codes, and what is known of the images that they were made of.
 
     Attributes
     ----------
     codes : ndarray of float32, shape (N, D)
         One code a row, as it was given: nothing is normalised.
     labels : ndarray of int or str, shape (N,), or None
-        The class of each.
-    paths : list of str, or None
+        The class of each; an empty string where it is not known.
+    paths : sequence of str, or None
         Which file each came from.
     fingerprint : str or None
         Tells which encoder made them, see :mod:`tripletnet.networks.fingerprint`.
+    root : str or None
+        The folder that `paths` are relative to.
+    digests : sequence of str, or None
+        The SHA-256 of each file's content, in hex.
+    sizes : ndarray of int32, shape (N, 2), or None
+        Width and height of each image in its file, in pixels.
+    run : str or None
+        The run folder of the encoder.
     """
 
     codes: np.ndarray
     labels: Optional[np.ndarray] = None
     paths: Optional[Sequence[str]] = None
     fingerprint: Optional[str] = None
+    root: Optional[str] = None
+    digests: Optional[Sequence[str]] = None
+    sizes: Optional[np.ndarray] = None
+    run: Optional[str] = None
+
+    def __len__(self) -> int:
+        return len(self.codes)
 
 
-def write_codes(path: PathLike, content: CodesFile) -> None:
+def write_codes(path: PathLike, content: EncodedImages) -> None:
     """Write codes as .npz, whole or not at all.
 
     Raises
@@ -46,27 +65,32 @@ def write_codes(path: PathLike, content: CodesFile) -> None:
     InputError
         If the parts do not fit together.
     """
-    codes = check_codes(content.codes, f"{path}: codes")
-    arrays = {"codes": codes}
+    count = len(content.codes)
+    arrays = {"codes": check_codes(content.codes, f"{path}: codes")}
     if content.labels is not None:
-        arrays["labels"] = check_labels(content.labels, len(codes), f"{path}: labels")
-    if content.paths is not None:
-        arrays["paths"] = _check_paths(np.array(content.paths, dtype=str), len(codes), path)
-    if content.fingerprint is not None:
-        arrays["fingerprint"] = np.array(content.fingerprint)
+        arrays["labels"] = check_labels(content.labels, count, f"{path}: labels")
+    if content.sizes is not None:
+        arrays["sizes"] = _check_sizes(np.asarray(content.sizes), count, path)
+    for name in _TEXTS:
+        values = getattr(content, name)
+        if values is not None:
+            arrays[name] = _check_texts(np.array(values, dtype=str), name, count, path)
+    for name in _WORDS:
+        value = getattr(content, name)
+        if value is not None:
+            arrays[name] = np.array(str(value))
     with atomic_path(path) as scratch, scratch.open("wb") as file:
         np.savez(file, **arrays)
 
 
-def read_codes(path: PathLike) -> CodesFile:
+def read_codes(path: PathLike) -> EncodedImages:
     """Read codes from .npz.
 
     Parameters
     ----------
     path : str or Path
         An .npz file, as ``numpy.savez(path, codes=codes, labels=labels)`` writes it: ``codes``,
-        numbers of shape (N, D), and if they are known ``labels``, N integers or strings,
-        ``paths``, N strings, and ``fingerprint``, one string.
+        numbers of shape (N, D), and whatever else of :class:`EncodedImages` is known.
 
     Raises
     ------
@@ -83,7 +107,7 @@ def read_codes(path: PathLike) -> CodesFile:
                 f"{path}: one bare array: store it with numpy.savez(path, codes=..., labels=...)"
             )
         with stored:
-            for name in ("codes", "labels", "paths", "fingerprint"):
+            for name in _FIELDS:
                 if name in stored.files:
                     arrays[name] = _read_field(stored, name, path)
     except FileNotFoundError:
@@ -95,19 +119,20 @@ def read_codes(path: PathLike) -> CodesFile:
     if "codes" not in arrays:
         raise InputError(f"{path}: has no field codes: store it with numpy.savez(path, codes=...)")
     codes = check_codes(arrays["codes"], f"{path}: codes")
-    labels = paths = fingerprint = None
+    labels = sizes = None
     if "labels" in arrays:
         labels = check_labels(
             _text(arrays["labels"], "labels", path), len(codes), f"{path}: labels"
         )
-    if "paths" in arrays:
-        paths = _check_paths(_text(arrays["paths"], "paths", path), len(codes), path).tolist()
-    if "fingerprint" in arrays:
-        text = _text(arrays["fingerprint"], "fingerprint", path)
-        if text.shape or text.dtype.kind != "U":
-            raise InputError(f"{path}: fingerprint: expected one string, got {text.dtype}")
-        fingerprint = str(text)
-    return CodesFile(codes, labels, paths, fingerprint)
+    if "sizes" in arrays:
+        sizes = _check_sizes(arrays["sizes"], len(codes), path)
+    texts = {
+        name: _check_texts(_text(arrays[name], name, path), name, len(codes), path).tolist()
+        for name in _TEXTS
+        if name in arrays
+    }
+    words = {name: _word(arrays[name], name, path) for name in _WORDS if name in arrays}
+    return EncodedImages(codes, labels, sizes=sizes, **texts, **words)
 
 
 def _read_field(stored: np.lib.npyio.NpzFile, name: str, path: Path) -> np.ndarray:
@@ -131,10 +156,26 @@ def _text(array: np.ndarray, name: str, path: Path) -> np.ndarray:
         raise InputError(f"{path}: {name}: not UTF-8 ({error}): store it as strings") from None
 
 
-def _check_paths(paths: np.ndarray, count: int, path: PathLike) -> np.ndarray:
-    if paths.dtype.kind != "U" or paths.shape != (count,):
+def _word(array: np.ndarray, name: str, path: Path) -> str:
+    text = _text(array, name, path)
+    if text.shape or text.dtype.kind != "U":
+        raise InputError(f"{path}: {name}: expected one string, got {text.dtype}")
+    return str(text)
+
+
+def _check_texts(texts: np.ndarray, name: str, count: int, path: PathLike) -> np.ndarray:
+    if texts.dtype.kind != "U" or texts.shape != (count,):
         raise InputError(
-            f"{path}: paths: expected one string for each of the {count} codes, got "
-            f"{paths.dtype} of shape {paths.shape}"
+            f"{path}: {name}: expected one string for each of the {count} codes, got "
+            f"{texts.dtype} of shape {texts.shape}"
         )
-    return paths
+    return texts
+
+
+def _check_sizes(sizes: np.ndarray, count: int, path: PathLike) -> np.ndarray:
+    if sizes.dtype.kind not in "iu" or sizes.shape != (count, 2):
+        raise InputError(
+            f"{path}: sizes: expected width and height for each of the {count} codes, got "
+            f"{sizes.dtype} of shape {sizes.shape}"
+        )
+    return sizes.astype(np.int32)
