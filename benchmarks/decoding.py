@@ -22,7 +22,7 @@ import numpy as np
 
 from tripletnet.data.cache import cached_images
 from tripletnet.data.decode import read_bytes
-from tripletnet.data.scan import list_images
+from tripletnet.data.pictures import list_pictures
 from tripletnet.runtime import usable_cores
 
 
@@ -62,7 +62,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, help="take so many, at random")
     parser.add_argument("--rounds", type=int, default=5, help="how often each gets its turn")
     options = parser.parse_args()
-    files = list_images([options.folder.resolve()])[0]
+    listing = list_pictures([options.folder])
+    files = [f"{listing.root}/{file}" for file in listing.files]
     if options.images:
         files = np.random.default_rng(0).permutation(files)[: options.images].tolist()
     stamps = np.array([(s.st_size, s.st_mtime_ns) for s in map(Path.stat, map(Path, files))])

@@ -35,3 +35,48 @@ def striped_images() -> ImageSet:
     for image, label in zip(pixels, labels):
         image[5 * label : 5 * label + 5] += 150
     return ImageSet("stripes", pixels, labels, ["top", "middle", "bottom"])
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder with a small network that has learnt nothing."""
+    import json
+
+    from tripletnet.backend import mx
+    from tripletnet.networks import get_network
+    from tripletnet.runs import save_run
+
+    mx.random.seed(3)
+    network = get_network("article", code_size=16, image_size=16)
+    network.initialize(mx.init.Xavier())
+    run = tmp_path_factory.mktemp("runs") / "small"
+    save_run(run, network, "article", source={"kind": "folder", "size": 16, "fit": "crop"})
+    (run / "threshold.json").write_text(json.dumps({"distance": 0.05}))
+    return run
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of 24x20 pictures of noise: a/0.png to a/4.png, b/0.png to b/4.png, and loose.png.
+
+    b/4.png is a copy of a/0.png.
+    """
+    from PIL import Image
+
+    random = np.random.default_rng(0)
+    root = tmp_path / "photos"
+    for name in (*(f"{folder}/{i}.png" for folder in "ab" for i in range(5)), "loose.png"):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # a few large patches, which the network tells apart better than single pixels
+        patches = random.integers(0, 256, (5, 6, 3), dtype=np.uint8)
+        Image.fromarray(patches.repeat(4, 0).repeat(4, 1)).save(path)
+    (root / "b/4.png").write_bytes((root / "a/0.png").read_bytes())
+    return root
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder for one test."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -53,30 +52,6 @@ def test_train_on_folder(photos, tmp_path):
     assert "broken.jpg" in done.stdout
     assert "Recall@1: " in done.stdout
     assert (tmp_path / "run/validation.csv").exists()
-
-
-@pytest.mark.slow
-def test_train_and_evaluate_a_folder_from_the_command_line(photos, tmp_path):
-    tripletnet = [sys.executable, "-m", "tripletnet"]
-    options = ("--out", tmp_path / "run", "--epochs", 6, "--size", 32, "--code-size", 64)
-    done = run(*tripletnet, "train", photos, *options, cache=tmp_path)
-    assert "broken.jpg" in done.stderr
-    assert "count as the same" in done.stdout
-    written = {path.name for path in (tmp_path / "run").iterdir()}
-    assert written >= {"run.json", "encoder.params", "split.json", "left_out.tsv", "threshold.json"}
-    assert "broken.jpg" in (tmp_path / "run/left_out.tsv").read_text()
-
-    done = run(
-        *tripletnet, "evaluate", tmp_path / "run", photos, "--out", tmp_path / "report",
-        cache=tmp_path,
-    )  # fmt: skip
-    report = json.loads((tmp_path / "report/report.json").read_text())
-    assert report
-    assert "<html" in (tmp_path / "report/report.html").read_text()
-
-    done = run(*tripletnet, "cache", cache=tmp_path)
-    assert "images of 32 x 32" in done.stdout
-    assert "freed" in run(*tripletnet, "cache", "--clear", cache=tmp_path).stdout
 
 
 def test_probe_codes(tmp_path):

@@ -17,7 +17,7 @@ from PIL import Image
 
 from tripletnet.data.folder import FolderData, load_folder
 from tripletnet.data.images import ImageSet
-from tripletnet.data.scan import LeftOut, describe_left_out, list_images, scan_folder
+from tripletnet.data.scan import LeftOut, describe_left_out, scan_folder
 from tripletnet.data.split import split_from_json, split_to_json
 from tripletnet.errors import InputError
 
@@ -406,24 +406,6 @@ def test_links_to_images_are_followed(root: Path, tmp_path: Path, load: Load) ->
     for path in (tmp_path / "elsewhere/y").iterdir():
         (root / "y" / path.name).symlink_to(path)
     assert len(where(load())) == 8
-
-
-def test_list_images(root: Path) -> None:
-    fill(root, {"a/b": 2, "c": 1})
-    write(root / "top.JPG", b"")
-    write(root / "named.dat", b"")
-    write(root / "c/notes.txt", b"")
-    files, left_out = list_images([root, root / "named.dat"])
-    assert files == [
-        str(root / name)
-        for name in ("top.JPG", "a/b/000.png", "a/b/001.png", "c/000.png", "named.dat")
-    ]
-    assert [item.path for item in left_out] == [str(root / "named.dat"), str(root / "c/notes.txt")]
-    with pytest.raises(InputError, match="missing: no such file or folder"):
-        list_images([root / "missing"])
-    (root / "empty").mkdir()
-    with pytest.raises(InputError, match="empty: no images there"):
-        list_images([root / "empty"])
 
 
 def test_describe_left_out() -> None:

@@ -148,6 +148,17 @@ def test_images_of_another_shape_are_refused(encoder, hybrid, shape):
     assert str(shape) in str(caught.value)
 
 
+def test_images_of_another_shape_are_refused_by_all_that_hold_an_encoder(encoder):
+    wrong, right = mx.nd.zeros((2, 3, 13, 13)), mx.nd.zeros((2, 3, 12, 12))
+    classifier, siamese = Classifier(encoder, 3), SiameseTriplet(encoder)
+    classifier.initialize()
+    for network, images in ((classifier, [wrong]), (siamese, [right, wrong, right])):
+        for hybrid in (False, True):
+            network.hybridize(hybrid)
+            with pytest.raises(InputError, match=r"this network takes \(N, 3, 12, 12\)"):
+                network(*images)
+
+
 def test_normalize_rows():
     rows = normalize_rows(mx.nd, mx.nd.array([[3.0, 4.0], [-0.5, 0.0]]))
     np.testing.assert_allclose(rows.asnumpy(), [[0.6, 0.8], [-1.0, 0.0]], atol=1e-6)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
+from tripletnet.data import load_digits
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -81,10 +85,54 @@ def test_without_cifar10_and_without_a_network_it_says_so_and_uses_digits(tmp_pa
     assert report["dataset"].startswith("digits")
 
 
+def own_images(folder: Path) -> None:
+    """Make PHOTOS, with sixty pictures of each of three digits, and the pictures to ask with."""
+    images = load_digits().train
+    for label in (0, 1, 4):
+        place = folder / "PHOTOS" / images.classes[label]
+        place.mkdir(parents=True)
+        for number, index in enumerate(np.flatnonzero(images.labels == label)[:60]):
+            Image.fromarray(images.take(np.array([index]))[0]).save(place / f"{number:03d}.png")
+    (folder / "PHOTOS" / "0" / "broken.jpg").write_bytes(b"not a picture")
+    shutil.copy(folder / "PHOTOS/1/000.png", folder / "PHOTOS/1/copy.png")
+    for name, source in (("NEW", "1/007"), ("ONE", "0/000"), ("OTHER", "4/001")):
+        Image.open(folder / f"PHOTOS/{source}.png").save(folder / f"{name}.jpg")
+
+
+@pytest.mark.slow
+def test_the_lines_for_ones_own_images(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    own_images(tmp_path)
+    lines = [shlex.split(line) for line in SHELL if line.startswith("tripletnet ")]
+    assert [line[1] for line in lines] == [
+        "train", "evaluate", "index", "search", "compare", "duplicates",
+    ]  # fmt: skip
+    said = {}
+    for _, name, *options in lines:
+        shorter = ["--epochs", "6", "--size", "32", "--code-size", "64"] * (name == "train")
+        command = [sys.executable, "-m", "tripletnet", name, *options, *shorter]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=400)
+        assert done.returncode == 0, (name, done.stderr)
+        said[name] = done
+    assert "broken.jpg" in said["train"].stderr and "count as the same" in said["train"].stdout
+    run = {path.name for path in (tmp_path / "runs/photos").iterdir()}
+    assert run >= {"run.json", "encoder.params", "split.json", "left_out.tsv", "threshold.json"}
+    assert "broken.jpg" in (tmp_path / "runs/photos/left_out.tsv").read_text()
+    assert "<html" in (tmp_path / "runs/photos/report/report.html").read_text()
+    assert "1/" in said["search"].stdout and (tmp_path / "found.png").stat().st_size
+    assert said["compare"].stdout.startswith("different")
+    assert "1/copy.png" in said["duplicates"].stdout
+    assert "copy.png" in (tmp_path / "doubles/groups.csv").read_text()
+
+    exec(PYTHON[0], {})
+    assert "1/007.png" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_the_python_lines(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    judging, blocks = PYTHON
+    _, judging, blocks = PYTHON
     exec(judging.replace("20_000", "2_000"), {})
     assert float(capsys.readouterr().out) > 0.5
 

@@ -31,6 +31,8 @@ _HOME = {
     "train_run": "tripletnet.training",
     "load_run": "tripletnet.runs",
     "encode": "tripletnet.retrieval.encode",
+    "Encoder": "tripletnet.retrieval.encoder",
+    "Index": "tripletnet.retrieval.index",
     "nearest": "tripletnet.retrieval",
     "SVMProbe": "tripletnet.evaluation",
     "retrieval_metrics": "tripletnet.evaluation",

@@ -7,9 +7,9 @@ from importlib import metadata
 from typing import NoReturn, Optional
 
 from tripletnet.command import CommandParser, run_command
-from tripletnet.commands import cache, evaluate, train
+from tripletnet.commands import cache, compare, duplicates, encode, evaluate, index, search, train
 
-COMMANDS = (train, evaluate, cache)
+COMMANDS = (train, evaluate, encode, index, search, compare, duplicates, cache)
 
 
 def make_parser() -> CommandParser:

@@ -27,9 +27,10 @@ def run_command(
 ) -> NoReturn:
     """Parse the command line, call `main` with the options, and exit.
 
-    The status is 0 when it is done, 2 when the user's input is at fault (with one line on
-    standard error), 1 when it failed, and 130 when it was interrupted (with the command that goes
-    on, where `main` takes ``--resume``).
+    The status is 0, or what `main` returns, when it is done, 2 when the user's input is at fault
+    (with one line on standard error), 1 when it failed, and 130 when it was interrupted (with the
+    command that goes on, where there is the option ``--resume`` or the parser's default
+    ``goes_on``).
 
     Parameters
     ----------
@@ -43,13 +44,13 @@ def run_command(
     warnings.showwarning = _show_warning
     args = parser.parse_args(argv)
     try:
-        main(args)
+        status = main(args)
     except InputError as error:
         sys.exit(_complain(2, str(error)))
     except KeyboardInterrupt:
-        if hasattr(args, "resume"):
+        if hasattr(args, "resume") or getattr(args, "goes_on", False):
             given = list(sys.argv if argv is None else [parser.prog, *argv])
-            again = [] if args.resume else ["--resume"]
+            again = [] if getattr(args, "resume", True) else ["--resume"]
             interpreter = ["python"] if given[0].endswith(".py") else []
             command = shlex.join([*interpreter, *given, *again])
             print(f"\ntripletnet: stopped, and saved. To go on: {command}", file=sys.stderr)
@@ -59,7 +60,7 @@ def run_command(
         sys.exit(1)
     except (RuntimeError, OSError) as error:
         sys.exit(_complain(1, f"{error}"))
-    sys.exit(0)
+    sys.exit(status or 0)
 
 
 def _complain(status: int, message: str) -> int:

@@ -15,6 +15,7 @@ from tripletnet.runtime import versions
 FORMAT = 1
 DESCRIPTION = "run.json"
 PARAMETERS = "encoder.params"
+THRESHOLD = "threshold.json"
 
 
 def save_run(folder: PathLike, encoder: EncoderBlock, network: str, **description: Any) -> None:
@@ -102,3 +103,21 @@ def load_run(
         )
     encoder.hybridize(static_alloc=True, static_shape=True)
     return encoder, description
+
+
+def read_threshold(folder: PathLike) -> Optional[float]:
+    """Return the squared distance up to which two images count as the same; None if not chosen.
+
+    Raises
+    ------
+    InputError
+        If the file that tells it is damaged.
+    """
+    path = Path(folder) / THRESHOLD
+    if not path.exists():
+        return None
+    stored = read_json(path)
+    distance = stored.get("distance") if isinstance(stored, dict) else None
+    if not isinstance(distance, (int, float)):
+        raise InputError(f"{path}: tells no distance: evaluate the run again")
+    return float(distance)

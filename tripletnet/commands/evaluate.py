@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -133,19 +134,19 @@ def _picture(path: Path) -> Optional[np.ndarray]:
 
 def _judge_run(args: argparse.Namespace, wish: dict[str, Any]) -> tuple[Judgement, dict[str, Any]]:
     """Judge a run; return also what the report is to tell of it."""
-    from tripletnet.commands.train import decoding_bar
     from tripletnet.judging import judge_run, load_run_data
+    from tripletnet.progress import stage_bars
     from tripletnet.runs import read_description
     from tripletnet.runtime import device
 
-    with decoding_bar(args.quiet) as progress:
+    with stage_bars(args.quiet) as progress:
         data = load_run_data(
             args.judged,
             args.data,
             root=args.root,
             seed=args.seed,
             show_progress=not args.quiet,
-            progress=progress,
+            progress=partial(progress, "decoding"),
         )
     judgement = judge_run(
         args.judged,

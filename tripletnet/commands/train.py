@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import sys
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Optional, Union
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 if TYPE_CHECKING:
     from tripletnet.data import ImageSet
@@ -83,11 +82,12 @@ def run(args: argparse.Namespace) -> None:
     """Train and say where the run lies."""
     from tripletnet.data import load_data
     from tripletnet.data.split import split_from_json, split_to_json
-    from tripletnet.files import read_json, write_json, write_text
+    from tripletnet.files import read_json, write_json
+    from tripletnet.progress import stage_bars, write_left_out
 
     stored_split = args.out / "split.json"
     going_on = args.resume and stored_split.exists()
-    with decoding_bar(args.quiet) as progress:
+    with stage_bars(args.quiet) as progress:
         data = load_data(
             args.data,
             root=args.root,
@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> None:
             split=split_from_json(read_json(stored_split)) if going_on else None,
             strict=args.strict,
             show_progress=not args.quiet,
-            progress=progress,
+            progress=partial(progress, "decoding"),
         )
     for notice in data.notices:
         print(f"tripletnet: {notice}", file=sys.stderr)
@@ -123,8 +123,7 @@ def run(args: argparse.Namespace) -> None:
     if data.split is not None and not going_on:
         write_json(stored_split, split_to_json(data.split))
     if data.left_out:
-        lines = [f"{item.path}\t{item.reason}\n" for item in data.left_out]
-        write_text(args.out / "left_out.tsv", "".join(["path\treason\n", *lines]))
+        write_left_out(data.left_out, args.out / "left_out.tsv")
     trained = train_run(
         train,
         config,
@@ -166,17 +165,3 @@ def parse_classes(text: Optional[str]) -> Union[int, list[str], None]:
     if text is None:
         return None
     return int(text) if text.isdigit() else [name for name in text.split(",") if name]
-
-
-@contextlib.contextmanager
-def decoding_bar(quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """Give a function that shows on standard error how many images are decoded."""
-    from tqdm import tqdm
-
-    with tqdm(desc="decoding", unit=" images", disable=quiet or not sys.stderr.isatty()) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield show

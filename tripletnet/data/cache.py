@@ -30,7 +30,7 @@ from tripletnet.data.resize import check_fit
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike, cache_folder, read_json, write_json
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ class CachedImages:
         The row of `pixels` that holds each file's image, -1 where there is none.
     hashes : list of str
         SHA-256 of each file's content, 64 hexadecimal digits; zeros if it could not be read.
+    sizes : ndarray of int32, shape (N, 2)
+        Width and height of each image in its file, in pixels; zeros where there is none.
     failures : dict of int to str
         Why a file has no image, by its position in the list.
     """
@@ -52,6 +54,7 @@ class CachedImages:
     pixels: np.ndarray
     rows: np.ndarray
     hashes: list[str]
+    sizes: np.ndarray
     failures: dict[int, str]
 
 
@@ -76,6 +79,7 @@ def cached_images(
     fit: str = "crop",
     max_pixels: int = MAX_PIXELS,
     cache: Optional[PathLike] = None,
+    keep_others: bool = False,
     progress: Optional[Callable[[int, int], None]] = None,
 ) -> CachedImages:
     """Return the images of `files`, decoding those that are new or have changed.
@@ -95,6 +99,8 @@ def cached_images(
         See `tripletnet.data.decode.decode_image`.
     cache : str or Path, optional
         Where caches lie. Default: ``images`` in the user's cache folder.
+    keep_others : bool
+        `files` are only some of the folder's, so what is known of the others stays.
     progress : callable, optional
         Called with how many of how many images have been decoded.
 
@@ -122,16 +128,18 @@ def cached_images(
     with _locked(place):
         place.mkdir(exist_ok=True)
         write_json(place / "settings.json", settings)
-        index, missing = _open(place, shape).matched(files, stamps)
+        index, missing = _open(place, shape).matched(files, stamps, keep_others)
         if len(missing):
             decode = partial(decode_image, size=size, fit=fit, max_pixels=max_pixels)
             fill_cache(place, Path(root), index, missing, shape, decode, progress)
         _remove_all_but(place, ("settings.json", INDEX_NAME, index.pixels))
         pixels = _map(place / index.pixels, index.end, shape)
-    digits = index.hashes.tobytes().hex()
+    count = len(files)
+    digits = index.hashes[:count].tobytes().hex()
     width = 2 * HASH_BYTES
     hashes = [digits[start : start + width] for start in range(0, len(digits), width)]
-    return CachedImages(pixels, index.rows, hashes, index.reasons)
+    failures = {position: why for position, why in index.reasons.items() if position < count}
+    return CachedImages(pixels, index.rows[:count], hashes, index.sizes[:count], failures)
 
 
 def cache_info(cache: Optional[PathLike] = None) -> list[CacheEntry]:

@@ -18,7 +18,7 @@ from typing import Callable, Optional
 import numpy as np
 
 from tripletnet.data.cache_index import HASH_BYTES, INDEX_NAME, CacheIndex
-from tripletnet.data.decode import ImageError, read_bytes
+from tripletnet.data.decode import ImageError, read_bytes, stored_size
 from tripletnet.data.opencv import cv2
 from tripletnet.runtime import usable_cores
 
@@ -85,22 +85,24 @@ def fill_cache(
     pixels.touch()
     with pixels.open("r+b") as file:
 
-        def work(start: int) -> tuple[bytes, dict[int, str]]:
+        def work(start: int) -> tuple[bytes, np.ndarray, dict[int, str]]:
             positions = missing[start : start + step].tolist()
             block = np.zeros((len(positions), *shape), np.uint8)
+            sizes = np.zeros((len(positions), 2), np.int32)
             hashes = []
             reasons = {}
-            for image, position in zip(block, positions):
+            for image, size, position in zip(block, sizes, positions):
                 digest = _UNREAD
                 try:
                     data = read_bytes(f"{root}/{index.files[position]}")
                     digest = hashlib.sha256(data).digest()
                     image[...] = decode(data)
+                    size[...] = stored_size(data)
                 except ImageError as error:
                     reasons[position] = error.reason
                 hashes.append(digest)
             _write(file.fileno(), block, (first + start) * row_bytes)
-            return b"".join(hashes), reasons
+            return b"".join(hashes), sizes, reasons
 
         def save() -> None:
             os.fsync(file.fileno())
@@ -108,9 +110,10 @@ def fill_cache(
 
         saved = time.monotonic()
         with _one_opencv_thread(), ThreadPoolExecutor(usable_cores()) as pool:
-            for start, (hashes, reasons) in zip(starts, pool.map(work, starts)):
+            for start, (hashes, sizes, reasons) in zip(starts, pool.map(work, starts)):
                 positions = missing[start : start + step]
                 index.hashes[positions] = np.frombuffer(hashes, np.uint8).reshape(-1, HASH_BYTES)
+                index.sizes[positions] = sizes
                 index.rows[positions] = range(index.end, index.end + len(positions))
                 index.rows[np.array(list(reasons), np.int64)] = -1
                 index.reasons.update(reasons)

@@ -37,6 +37,8 @@ class CacheIndex:
         The row of each image, -1 where it could not be decoded.
     hashes : ndarray of uint8, shape (N, 32)
         SHA-256 of each file's content.
+    sizes : ndarray of int32, shape (N, 2)
+        Width and height of each image in its file, in pixels; zeros where it has no image.
     reasons : dict of int to str
         Why a file could not be decoded, by its position.
     """
@@ -47,17 +49,29 @@ class CacheIndex:
     stamps: np.ndarray
     rows: np.ndarray
     hashes: np.ndarray
+    sizes: np.ndarray
     reasons: dict[int, str]
 
     @classmethod
     def empty(cls, pixels: str) -> CacheIndex:
         """Return the index of a new cache."""
         stamps, rows = np.empty((0, 2), np.int64), np.empty(0, np.int64)
-        return cls(pixels, 0, [], stamps, rows, np.empty((0, HASH_BYTES), np.uint8), {})
+        hashes, sizes = np.empty((0, HASH_BYTES), np.uint8), np.empty((0, 2), np.int32)
+        return cls(pixels, 0, [], stamps, rows, hashes, sizes, {})
 
-    def matched(self, files: Sequence[str], stamps: np.ndarray) -> tuple[CacheIndex, np.ndarray]:
-        """Return the entries of `files`, and the positions of those that are new or changed."""
+    def matched(
+        self, files: Sequence[str], stamps: np.ndarray, keep_others: bool = False
+    ) -> tuple[CacheIndex, np.ndarray]:
+        """Return the entries of `files`, and the positions of those that are new or changed.
+
+        With `keep_others` the entries of all other files follow them.
+        """
         known = {name: entry for entry, name in enumerate(self.files)}
+        if keep_others:
+            listed = set(files)
+            others = [entry for name, entry in known.items() if name not in listed]
+            files = [*files, *(self.files[entry] for entry in others)]
+            stamps = np.concatenate([stamps.reshape(-1, 2), self.stamps[others]])
         entries = np.array([known.get(name, -1) for name in files], np.int64)
         same = entries >= 0
         same[same] = (self.stamps[entries[same]] == stamps[same]).all(axis=1)
@@ -65,11 +79,13 @@ class CacheIndex:
         rows[same] = self.rows[entries[same]]
         hashes = np.zeros((len(files), HASH_BYTES), np.uint8)
         hashes[same] = self.hashes[entries[same]]
+        sizes = np.zeros((len(files), 2), np.int32)
+        sizes[same] = self.sizes[entries[same]]
         reasons = {
             position: self.reasons[entries[position]]
             for position in np.flatnonzero(same & (rows < 0)).tolist()
         }
-        index = CacheIndex(self.pixels, self.end, files, stamps, rows, hashes, reasons)
+        index = CacheIndex(self.pixels, self.end, files, stamps, rows, hashes, sizes, reasons)
         return index, np.flatnonzero(~same)
 
     def save(self, path: Path, positions: np.ndarray) -> None:
@@ -85,6 +101,7 @@ class CacheIndex:
                 stamps=self.stamps[positions],
                 rows=self.rows[positions],
                 hashes=self.hashes[positions],
+                sizes=self.sizes[positions],
             )
 
     @classmethod
@@ -102,6 +119,7 @@ class CacheIndex:
                     arrays["stamps"],
                     rows,
                     arrays["hashes"],
+                    arrays["sizes"],
                     dict(zip(np.flatnonzero(rows < 0).tolist(), about["reasons"])),
                 )
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):

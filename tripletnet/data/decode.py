@@ -50,6 +50,8 @@ _BEGINNINGS = {
     b"MM\0*": "TIFF",
     b"BM": "BMP",
 }
+_PLAIN = {"JPEG": plain_jpeg_size, "PNG": plain_png_size}
+_NO_IMAGE = "not a JPEG, PNG, WebP, BMP, TIFF or GIF image"
 _REDUCED = (
     (8, cv2.IMREAD_REDUCED_COLOR_8),
     (4, cv2.IMREAD_REDUCED_COLOR_4),
@@ -120,6 +122,27 @@ def decode_image(
         raise ImageError(error.reason, source) from error.__cause__
 
 
+def stored_size(data: bytes) -> tuple[int, int]:
+    """Return width and height of the image in a file's content, before it is turned upright.
+
+    Raises
+    ------
+    ImageError
+        If it has no header that tells them.
+    """
+    kind = _kind(data)
+    if kind is None:
+        raise ImageError(_NO_IMAGE)
+    plain = _PLAIN[kind](data) if kind in _PLAIN else None
+    if plain is not None:
+        return plain[1], plain[0]
+    try:
+        with _READERS[kind](io.BytesIO(data)) as image:
+            return image.size
+    except Exception as error:  # damaged files make Pillow raise nearly everything
+        raise ImageError(f"{kind} without a size") from error
+
+
 def read_bytes(path: Union[str, Path]) -> bytes:
     """Read a file.
 
@@ -146,7 +169,7 @@ def read_bytes(path: Union[str, Path]) -> bytes:
 def _decode(data: bytes, size: Optional[tuple[int, int]], fit: str, max_pixels: int) -> np.ndarray:
     kind = _kind(data)
     if kind is None:
-        raise ImageError("not a JPEG, PNG, WebP, BMP, TIFF or GIF image" if data else "empty file")
+        raise ImageError(_NO_IMAGE if data else "empty file")
     image = _decode_plain(data, kind, size, fit, max_pixels)
     if image is None:
         rgb = _decode_with_pillow(data, kind, max_pixels)
@@ -176,12 +199,7 @@ def _decode_plain(
 
     A JPEG is decoded at the smallest scale that need not grow afterwards.
     """
-    if kind == "JPEG":
-        shape = plain_jpeg_size(data)
-    elif kind == "PNG":
-        shape = plain_png_size(data)
-    else:
-        return None
+    shape = _PLAIN[kind](data) if kind in _PLAIN else None
     if shape is None:
         return None
     _check_pixels(shape, max_pixels)

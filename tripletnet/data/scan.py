@@ -68,7 +68,9 @@ class FolderListing:
 
 
 @dataclass(frozen=True)
-class _File:
+class ImageFile:
+    """An image that was found: its path below the walk's root, size in bytes, time of change."""
+
     path: str
     size: int
     changed: int
@@ -92,9 +94,9 @@ def scan_folder(root: PathLike) -> FolderListing:
             pass
     except OSError as error:
         raise InputError(f"{root}: cannot be read as a folder ({error.strerror})") from None
-    walk = _Walk(root)
+    walk = Walk(root)
     folders, strays = walk.read("")
-    splits = _split_folders(folders)
+    splits = split_folders(folders)
     class_folders = [(folder, "") for folder in folders]
     if splits:
         beside = [folder for folder in folders if folder not in splits]
@@ -125,37 +127,6 @@ def scan_folder(root: PathLike) -> FolderListing:
     )
 
 
-def list_images(paths: Sequence[PathLike]) -> tuple[list[str], list[LeftOut]]:
-    """List the images that `paths` name: files as they are, folders with all that is below them.
-
-    Returns
-    -------
-    files : list of str
-        Each begins with the path that it was found by.
-    left_out : list of LeftOut
-        What is no image by its ending, or cannot be read.
-
-    Raises
-    ------
-    InputError
-        If a path does not exist, or there is no image at all.
-    """
-    files = []
-    left_out = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            walk = _Walk(path)
-            files += [str(path / file.path) for file in walk.below("")]
-            left_out += [LeftOut(str(path / item.path), item.reason) for item in walk.left_out]
-        elif path.exists():
-            files.append(str(path))
-        else:
-            raise InputError(f"{path}: no such file or folder")
-    if not files:
-        raise InputError(f"{', '.join(map(str, paths))}: no images there")
-    return files, left_out
-
-
 def describe_left_out(left_out: Sequence[LeftOut]) -> list[str]:
     """Return a line for each reason: how many were left out for it, and one of them."""
     counts = Counter(item.reason for item in left_out)
@@ -166,7 +137,7 @@ def describe_left_out(left_out: Sequence[LeftOut]) -> list[str]:
     ]
 
 
-def _split_folders(folders: Sequence[str]) -> dict[str, str]:
+def split_folders(folders: Sequence[str]) -> dict[str, str]:
     """Return which folders are splits: none, unless there is one to learn from and another."""
     splits = {
         folder: _SPLIT_FOLDERS[folder.lower()]
@@ -182,7 +153,7 @@ def _natural(name: str) -> tuple[list[object], str]:
     return [int(part) if part.isdecimal() else part for part in parts], name
 
 
-class _Walk:
+class Walk:
     """List folders below `root`, each once, and gather what is left out."""
 
     def __init__(self, root: Path) -> None:
@@ -195,7 +166,7 @@ class _Walk:
         """Note that `paths` are not used."""
         self.left_out += [LeftOut(path, reason) for path in paths]
 
-    def below(self, folder: str) -> Iterator[_File]:
+    def below(self, folder: str) -> Iterator[ImageFile]:
         """Yield the images at any depth below `folder`."""
         pending = [folder]
         while pending:
@@ -203,10 +174,10 @@ class _Walk:
             pending += reversed(folders)
             yield from files
 
-    def read(self, folder: str) -> tuple[list[str], list[_File]]:
+    def read(self, folder: str) -> tuple[list[str], list[ImageFile]]:
         """Return the folders and the images that lie directly in `folder`, sorted by name."""
         folders: list[str] = []
-        files: list[_File] = []
+        files: list[ImageFile] = []
         try:
             with os.scandir(self.root / folder) as found:
                 entries = sorted(found, key=lambda entry: entry.name)
@@ -235,7 +206,7 @@ class _Walk:
                 elif not stat.S_ISREG(status.st_mode):
                     self.leave_out([path], "not a regular file")
                 else:
-                    files.append(_File(path, status.st_size, status.st_mtime_ns))
+                    files.append(ImageFile(path, status.st_size, status.st_mtime_ns))
             except OSError as error:
                 self.leave_out([path], f"cannot be read ({error.strerror})")
         return folders, files

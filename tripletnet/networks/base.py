@@ -101,13 +101,19 @@ class EncoderBlock(mx.gluon.HybridBlock):
         """Return the code before it is scaled to unit length, (N, code_size)."""
         return self.layers(self.pixels(x))
 
+    def check_images(self, *batches: Any) -> None:
+        """Raise InputError if a batch is not of this network's shape (symbols have none)."""
+        expected = (3, self.image_size, self.image_size)
+        for x in batches:
+            if isinstance(x, mx.nd.NDArray) and x.shape[1:] != expected:
+                raise InputError(
+                    f"images have shape {x.shape}: this network takes "
+                    f"(N, 3, {self.image_size}, {self.image_size})"
+                )
+
     def forward(self, x: Any, *args: Any) -> Any:
         """Return the codes of images, after a check of their shape."""
-        if isinstance(x, mx.nd.NDArray) and x.shape[1:] != (3, self.image_size, self.image_size):
-            raise InputError(
-                f"images have shape {x.shape}: this network takes "
-                f"(N, 3, {self.image_size}, {self.image_size})"
-            )
+        self.check_images(x)
         return super().forward(x, *args)
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:

@@ -35,6 +35,11 @@ class Classifier(mx.gluon.HybridBlock):
         """Return what the last layer sees: the code after ReLU, (N, code_size)."""
         return self.encoder.embed(x).relu()
 
+    def forward(self, x: Any, *args: Any) -> Any:
+        """Return the scores of images, after a check of their shape."""
+        self.encoder.check_images(x)
+        return super().forward(x, *args)
+
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         """Return a score for each class."""
         return self.output(self.features(x))

@@ -30,6 +30,11 @@ class SiameseTriplet(mx.gluon.HybridBlock):
         with self.name_scope():
             self.encoder = encoder
 
+    def forward(self, anchor: Any, *others: Any) -> Any:
+        """Return the three codes, after a check of the images' shapes."""
+        self.encoder.check_images(anchor, *others)
+        return super().forward(anchor, *others)
+
     def hybrid_forward(self, F: Any, anchor: Any, same: Any, diff: Any) -> Any:
         """Return the codes (anchor, same, diff)."""
         codes = self.encoder(F.concat(anchor, same, diff, dim=0))

@@ -1,0 +1,177 @@
+"""The index beside FAISS called directly on what lies beneath it, in turn in one run.
+
+    pip install ".[bench]"
+    python -m benchmarks.search_index --run RUN [--codes 10000] [--memory 6GB 2GB 500MB]
+        [--rounds 5] [--data FOLDER] [--work FOLDER] [--json FILE]
+
+The codes are those of CIFAR-10's images: of the test images up to 10,000, and above of the 50,000
+training images, as often as it takes, each time with a little noise and of unit length again, in
+a memory-mapped file in --work (4 GB for a million codes of 1,024 numbers). The queries are the
+test images' codes, with noise. An index is built for each --memory, of the kind that fits.
+
+Recall@10 is that of the queries, against exact search. Queries/s are measured one at a time and
+1,024 at once. A ratio above 1 means that ours is faster. Building is measured once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import re
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+
+from benchmarks.turns import alternate, spread
+from tripletnet.codes_file import EncodedImages
+from tripletnet.data import load_cifar10
+from tripletnet.files import write_json
+from tripletnet.retrieval.encode import encode
+from tripletnet.retrieval.index import Index
+from tripletnet.retrieval.index_store import load_faiss
+from tripletnet.runs import load_run
+from tripletnet.runtime import usable_cores, versions
+
+OURS, FAISS = "tripletnet", "FAISS directly"
+NOISE = 0.1  # length of the noise beside the code's own, 1
+BATCH, K, RECALL_QUERIES, BLOCK = 1024, 10, 200, 16_384
+SLOT_SECONDS = 1.0
+UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+
+
+def size(text: str) -> int:
+    match = re.fullmatch(r"([\d.]+) ?([KMG]B|)", text.upper())
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text}: give bytes, or a number with KB, MB or GB")
+    return int(float(match[1]) * UNITS[match[2]])
+
+
+def noisy(codes: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Return unit codes a little beside these."""
+    noise = random.standard_normal(codes.shape, np.float32)
+    noise *= NOISE / codes.shape[1] ** 0.5
+    noise += codes
+    noise /= np.linalg.norm(noise, axis=1, keepdims=True)
+    return noise
+
+
+def repeated(codes: np.ndarray, count: int, file: Path) -> np.ndarray:
+    """Write `count` codes, each of these with noise in turn, to a memory-mapped file."""
+    random = np.random.default_rng(0)
+    mapped = np.lib.format.open_memmap(file, "w+", np.float32, (count, codes.shape[1]))
+    for start in range(0, count, BLOCK):
+        rows = np.arange(start, min(start + BLOCK, count))
+        mapped[rows[0] : rows[-1] + 1] = noisy(codes[rows % len(codes)], random)
+    mapped.flush()
+    return np.load(file, mmap_mode="r")
+
+
+def exact_neighbours(codes: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    """Return the rows of the nearest codes, (Q, K), found block by block."""
+    faiss = load_faiss()
+    distances = np.empty((len(queries), 0), np.float32)
+    rows = np.empty((len(queries), 0), np.int64)
+    for start in range(0, len(codes), BLOCK):
+        found = faiss.knn(queries, codes[start : start + BLOCK], K)
+        distances = np.hstack([distances, found[0]])
+        rows = np.hstack([rows, found[1] + start])
+        order = distances.argsort(axis=1)[:, :K]
+        distances = np.take_along_axis(distances, order, 1)
+        rows = np.take_along_axis(rows, order, 1)
+    return rows
+
+
+def rate(search: Callable[[np.ndarray, int], Any], queries: np.ndarray, batch: int) -> float:
+    """Return queries/s over some time, at least one batch."""
+    done, start = 0, time.perf_counter()
+    while True:
+        first = done % (len(queries) - batch + 1)
+        search(queries[first : first + batch], K)
+        done += batch
+        if time.perf_counter() - start > SLOT_SECONDS:
+            return done / (time.perf_counter() - start)
+
+
+def measure(
+    codes: np.ndarray, queries: np.ndarray, exact: np.ndarray, memory: int, rounds: int
+) -> dict[str, Any]:
+    """Build an index, print a table of its figures and return them."""
+    start = time.perf_counter()
+    names = [f"{row}.png" for row in range(len(codes))]
+    index = Index.build(EncodedImages(codes, paths=names), memory=memory)
+    seconds = time.perf_counter() - start
+    found = index.search(queries[: len(exact)], K).rows
+    recall = float((found[:, :, None] == exact[:, None]).any(axis=2).mean())
+    figures = {
+        **index.info(),
+        "allowed": memory,
+        "build_seconds": seconds,
+        "recall_of_queries": recall,
+    }
+    print(
+        f"\n{len(codes):,} codes in {memory / 1e6:,.0f} MB: {index.kind}, "
+        f"{figures['memory'] / 1e6:,.1f} MB, built in {seconds:.1f} s, recall@10 of the queries "
+        f"{recall:.4f} (of its own images {index.recall:.4f})"
+    )
+    print(f"{'queries at once':24}{OURS + ', queries/s':>32}{FAISS:>32}{'ratio':>24}")
+    for batch in (1, BATCH):
+        searches = {OURS: index.search, FAISS: index.faiss_index.search}
+        slots = {name: partial(rate, search, queries, batch) for name, search in searches.items()}
+        rates = alternate(slots, rounds)
+        digits = 0 if rates[FAISS].min() > 100 else 2
+        ratio = float(np.median(rates[OURS]) / np.median(rates[FAISS]))
+        print(
+            f"{batch:<24,}{spread(rates[OURS], digits):>32}{spread(rates[FAISS], digits):>32}"
+            f"{ratio:>24.3f}"
+        )
+        figures[f"batch {batch}"] = {
+            **{name: values.tolist() for name, values in rates.items()},
+            "ratio_of_medians": ratio,
+        }
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--run", type=Path, required=True, help="a run folder")
+    parser.add_argument("--codes", type=int, default=10_000, metavar="N", help="default: 10000")
+    parser.add_argument(
+        "--memory",
+        type=size,
+        nargs="+",
+        default=[size("6GB"), size("2GB"), size("500MB")],
+        help="default: 6GB 2GB 500MB",
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="how often each gets its turn")
+    parser.add_argument("--data", metavar="FOLDER", help="where CIFAR-10 lies")
+    parser.add_argument("--work", type=Path, metavar="FOLDER", help="for the codes' file")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write every figure there")
+    options = parser.parse_args()
+
+    encoder, _ = load_run(options.run)
+    splits = load_cifar10(options.data)
+    test = encode(encoder, splits.test)
+    own = test[: options.codes] if options.codes <= len(test) else encode(encoder, splits.train)
+    queries = noisy(test, np.random.default_rng(1))
+    about = {"cores": usable_cores(), "codes": options.codes, "numbers": test.shape[1]}
+    print(f"{about['cores']} cores, {options.codes:,} codes of {test.shape[1]:,} numbers")
+    with tempfile.TemporaryDirectory(dir=options.work) as folder:
+        codes = own
+        if options.codes > len(own):
+            codes = repeated(own, options.codes, Path(folder, "codes.npy"))
+        codes = codes[: options.codes]
+        exact = exact_neighbours(codes, queries[:RECALL_QUERIES])
+        figures = {}
+        for memory in options.memory:
+            figures[str(memory)] = measure(codes, queries, exact, memory, options.rounds)
+            gc.collect()
+    if options.json:
+        write_json(options.json, {**versions(), **about, "figures": figures})
+
+
+if __name__ == "__main__":
+    main()

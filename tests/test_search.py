@@ -1,0 +1,209 @@
+"""The commands index, search and compare, as a user runs them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import shutil
+from contextlib import redirect_stderr, redirect_stdout
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tripletnet.cli import main
+from tripletnet.codes_file import EncodedImages, write_codes
+from tripletnet.errors import InputError
+from tripletnet.retrieval.compare import Comparison, compare
+from tripletnet.retrieval.encoder import Encoder
+from tripletnet.retrieval.index import Index
+from tripletnet.retrieval.search_pictures import search_pictures
+
+pytestmark = pytest.mark.usefixtures("own_cache")
+
+
+def tripletnet(*args):
+    """Run a command; return its status, and what it said on standard output and error."""
+    out, error = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(error), pytest.raises(SystemExit) as ended:
+        main([str(arg) for arg in args])
+    return ended.value.code, out.getvalue(), error.getvalue()
+
+
+@pytest.fixture
+def index(small_run, photos, tmp_path):
+    status, said, _ = tripletnet("index", small_run, photos, "--out", tmp_path / "index")
+    assert status == 0 and "11" in said
+    return tmp_path / "index"
+
+
+def test_what_an_index_tells(index, small_run, photos):
+    status, said, _ = tripletnet("index", index, "--info", "--json")
+    about = json.loads(said)
+    assert status == 0
+    assert about["kind"] == "flat" and about["images"] == 11 and about["root"] == str(photos)
+    assert about["run"] == str(small_run) and about["threshold"] == 0.05
+    assert "flat" in tripletnet("index", index, "--info")[1]
+
+
+def test_a_picture_finds_others_and_not_itself(index, small_run, photos):
+    status, said, _ = tripletnet(
+        "search", index, photos / "a/1.png", "-k", 10, "--max-distance", "inf", "--json"
+    )
+    found = json.loads(said)
+    assert status == 0 and found["max_distance"] is None
+    (result,) = found["results"]
+    assert result["itself"] == ["a/1.png"]
+    encoder = Encoder.load(small_run)
+    others = [p for p in sorted(photos.rglob("*.png")) if p != photos / "a/1.png"]
+    codes, query = encoder.encode(others), encoder.encode([photos / "a/1.png"])
+    expected = sorted(((codes - query) ** 2).sum(axis=1))
+    assert np.allclose([n["distance"] for n in result["neighbours"]], expected, atol=1e-5)
+    assert {n["path"] for n in result["neighbours"]} == {
+        p.relative_to(photos).as_posix() for p in others
+    }
+    assert {n["class"] for n in result["neighbours"]} == {"a", "b", ""}
+
+
+def test_copies_are_told_and_not_counted_as_neighbours(index, photos, tmp_path):
+    shutil.copy(photos / "a/0.png", tmp_path / "elsewhere.png")
+    _, said, _ = tripletnet("search", index, tmp_path / "elsewhere.png", "--json")
+    (result,) = json.loads(said)["results"]
+    assert sorted(result["itself"]) == ["a/0.png", "b/4.png"]
+    assert not {"a/0.png", "b/4.png"} & {n["path"] for n in result["neighbours"]}
+    _, said, _ = tripletnet("search", index, tmp_path / "elsewhere.png")
+    assert "itself  a/0.png" in said and "itself  b/4.png" in said
+
+
+def test_a_picture_of_nothing_finds_nothing_and_says_so(index, photos):
+    status, said, _ = tripletnet("search", index, photos / "a/1.png", "--max-distance", 0)
+    assert status == 0
+    assert "nothing else looks like it: the nearest, " in said and "within 0.0000" in said
+    # the run's threshold is the limit where none is given
+    assert "within 0.0500" in tripletnet("search", index, photos / "a/1.png")[1]
+
+
+def test_a_folder_of_queries_as_a_table(index, photos, tmp_path):
+    (photos / "a/bad.png").write_bytes(b"")
+    table = tmp_path / "table.csv"
+    status, said, notices = tripletnet(
+        "search", index, photos, "--csv", table, "--max-distance", "inf", "-k", 2
+    )
+    assert status == 0 and "11 pictures searched for" in said
+    assert "empty file: 1" in notices
+    rows = list(csv.DictReader(table.open(encoding="utf-8")))
+    assert len({row["query"] for row in rows}) == 11
+    assert sum(row["rank"] == "itself" for row in rows) == 13  # two copies, told for each other
+    ranked = [row for row in rows if row["rank"] in ("1", "2")]
+    assert len(ranked) == 22
+    status, _, _ = tripletnet("search", index, photos, "--csv", table, "--max-distance", 0)
+    rows = list(csv.DictReader(table.open(encoding="utf-8")))
+    assert {row["rank"] for row in rows} == {"itself", "none"}
+
+
+def test_the_grid(index, photos, tmp_path):
+    (photos / "b/3.png").rename(tmp_path / "gone.png")  # shown as a gap
+    plot = tmp_path / "grid.png"
+    status, _, _ = tripletnet(
+        "search", index, photos / "a", photos / "loose.png", "--plot", plot, "--max-distance", "inf"
+    )
+    assert status == 0
+    assert Image.open(plot).width > 600
+
+
+def test_adding_and_removing(index, small_run, photos, tmp_path):
+    Image.new("RGB", (30, 30), "red").save(photos / "a/red.png")
+    Image.new("RGB", (30, 30), "blue").save(photos / "a/1.png")
+    status, said, _ = tripletnet("index", index, "--add", photos / "a")
+    assert status == 0 and "1 pictures added, 1 renewed, 4 were there already" in said
+    loaded = Index.load(index)
+    assert len(loaded) == 12 and "a/red.png" in loaded.images.paths
+    status, said, _ = tripletnet("index", index, "--remove", "a/red.png", photos / "b")
+    assert status == 0 and "6 pictures removed" in said
+    encoder = Encoder.load(small_run)
+    results = {
+        result.query.name: result
+        for result in search_pictures(Index.load(index), encoder, [photos / "a"])
+    }
+    assert results["1.png"].itself == ["a/1.png"]
+    assert len(results["red.png"].itself) == 0 and len(results["red.png"].neighbours) == 6
+    for wrong, complaint in (
+        (["--remove", "nothing.png"], "nothing.png: is not in the index"),
+        (["--add", tmp_path / "none"], "no such file or folder"),
+        (["--out", tmp_path / "x", "--info"], "to change one, name it alone"),
+    ):
+        status, _, said = tripletnet("index", index, *wrong)
+        assert status == 2 and complaint in said and said.count("\n") == 1
+    assert len(Index.load(index)) == 6
+
+
+def test_an_index_of_codes(small_run, photos, tmp_path):
+    codes = tmp_path / "codes.npz"
+    assert tripletnet("encode", small_run, photos, "--out", codes)[0] == 0
+    status, _, _ = tripletnet("index", codes, "--out", tmp_path / "index")
+    assert status == 0
+    _, said, _ = tripletnet("search", tmp_path / "index", photos / "b/4.png", "--json")
+    assert json.loads(said)["results"][0]["itself"] == ["a/0.png", "b/4.png"]
+
+
+def test_what_is_refused(index, small_run, photos, tmp_path):
+    for wrong, complaint in (
+        (["index", small_run, photos, "--out", index], "exists: add to it"),
+        (["index", small_run, "--out", tmp_path / "i"], "which pictures are to be indexed"),
+        (["index", small_run, photos], "name the index to make with --out"),
+        (["index", small_run, photos, "--out", tmp_path / "i", "--memory", "much"], "is no size"),
+        (["index", photos, photos, "--out", tmp_path / "i"], "not a run folder"),
+        (["index", index, "--info", "--remove", "x"], "not allowed with"),
+        (["search", tmp_path, photos / "a/1.png"], "index"),
+        (["search", index, tmp_path / "none.png"], "none.png: no such file"),
+        (["search", index, photos, "-k", 0], "0 neighbours asked for"),
+        (["search", index, photos, "--max-distance", "-1"], "is no distance"),
+        (["search", index, photos, "--run", photos], "not a run folder"),
+    ):
+        status, _, said = tripletnet(*wrong)
+        assert status == 2, wrong
+        assert complaint in said, said
+        assert said.startswith("tripletnet: error:") and said.count("\n") == 1, said
+
+
+def test_codes_of_another_encoder_are_refused_by_name(small_run, photos, tmp_path):
+    codes = np.eye(4, 16, dtype=np.float32)
+    other = EncodedImages(codes, paths=list("abcd"), fingerprint="f" * 64, run="/runs/other")
+    write_codes(tmp_path / "codes.npz", other)
+    assert tripletnet("index", tmp_path / "codes.npz", "--out", tmp_path / "index")[0] == 0
+    status, _, said = tripletnet("search", tmp_path / "index", photos / "a/1.png")
+    assert status == 2 and "its run /runs/other is not there any more: name it with --run" in said
+    status, _, said = tripletnet(
+        "search", tmp_path / "index", photos / "a/1.png", "--run", small_run
+    )
+    assert status == 2 and "is not the one that made the codes" in said and "ffffffffffff" in said
+
+
+def test_compare(small_run, photos):
+    same = tripletnet("compare", small_run, photos / "a/0.png", photos / "b/4.png", "--check")
+    assert same[0] == 0 and same[1].startswith("same: squared distance 0.0000, threshold 0.0500")
+    pair = (small_run, photos / "a/0.png", photos / "a/1.png", "--max-distance", "1e-9")
+    status, said, _ = tripletnet("compare", *pair, "--check")
+    assert status == 1 and said.startswith("different")
+    assert tripletnet("compare", *pair)[0] == 0
+    told = json.loads(tripletnet("compare", *pair, "--json")[1])
+    codes = Encoder.load(small_run).encode([photos / "a/0.png", photos / "a/1.png"])
+    assert told["distance"] == pytest.approx(((codes[0] - codes[1]) ** 2).sum(), abs=1e-6)
+    assert told["same"] is False
+
+
+def test_compare_without_a_threshold(small_run, photos, tmp_path):
+    run = shutil.copytree(small_run, tmp_path / "run")
+    (run / "threshold.json").unlink()
+    status, said, _ = tripletnet("compare", run, photos / "a/0.png", photos / "a/1.png")
+    assert status == 0 and "there is no threshold" in said
+    status, _, said = tripletnet("compare", run, photos / "a/0.png", photos / "a/1.png", "--check")
+    assert status == 2 and "has no threshold to check by" in said
+    (run / "threshold.json").write_text("[]")
+    status, _, said = tripletnet("compare", run, photos / "a/0.png", photos / "a/1.png")
+    assert status == 2 and "tells no distance" in said
+    with pytest.raises(InputError, match="is no distance"):
+        compare(Encoder.load(small_run), "a", "b", math.nan)
+    assert Comparison(0.5).same is None and Comparison(0.5, 0.5).same

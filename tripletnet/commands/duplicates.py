@@ -1,0 +1,202 @@
+"""Find pictures that an index holds twice, as copies or nearly; nothing is deleted."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Optional
+
+if TYPE_CHECKING:
+    from tripletnet.plots.contact_sheet import Tile
+    from tripletnet.retrieval.duplicate_threshold import DuplicateThreshold
+    from tripletnet.retrieval.index import Index
+
+#: What the contact sheet shows: groups, members of each, pixels a side.
+_GROUPS, _MEMBERS, _SIDE = 30, 8, 160
+_NAMED = 5  # how many missing pictures are named
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    add = parser.add_argument
+    add("index", metavar="INDEX", type=Path, help="as index leaves it")
+    add(
+        "--max-distance",
+        metavar="D",
+        type=float,
+        help="how far a picture may be from the centre of its group, squared Euclidean (default: "
+        "calibrated on pictures of the index, altered)",
+    )
+    add(
+        "--precision",
+        metavar="SHARE",
+        type=float,
+        default=0.95,
+        help="calibrate for so much of what is found to be right (default: %(default)s)",
+    )
+    add("--keep", choices=["best"], help="name the largest, then sharpest picture of each group")
+    add("--out", metavar="FOLDER", type=Path, help="write groups.csv and sheet.png there")
+    add("--json", action="store_true", help="print everything as JSON")
+    add("--seed", type=int, default=0, help="decides all that is random (default: %(default)s)")
+    add("--device", default="cpu", help="cpu, gpu or gpu:N (the GPU is untested)")
+    add("--quiet", action="store_true", help="no progress bars")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Find the groups, print them, and write the table and the contact sheet."""
+    from tripletnet.retrieval.duplicates import find_duplicates
+    from tripletnet.retrieval.index import Index
+
+    index = Index.load(args.index)
+    threshold = _calibrate(args, index) if args.max_distance is None else None
+    found = find_duplicates(index, args.max_distance if threshold is None else threshold.distance)
+    rows = list(found.rows())
+    root = Path(index.images.root or "")
+    if args.keep or args.out:
+        _look_at(rows, root)
+    if args.keep:
+        _mark_best(rows)
+    if args.out:
+        _write(args.out, rows, root, f"{args.index.name}: {found.summary}")
+    if args.json:
+        told = {
+            "pictures": len(index),
+            "max_distance": found.max_distance,
+            "calibration": None if threshold is None else threshold.to_json(),
+            "exact": found.count("exact"),
+            "near": found.count("near"),
+            "members": rows,
+        }
+        print(json.dumps(told, ensure_ascii=False))
+        return
+    print(found)
+    if args.keep:
+        _tell_best(rows)
+    if threshold is not None:
+        print(threshold)
+    if args.out:
+        print(f"to look through: {args.out / 'groups.csv'}, {args.out / 'sheet.png'}")
+
+
+def _calibrate(args: argparse.Namespace, index: Index) -> DuplicateThreshold:
+    """Return the distance that suits the pictures of the index."""
+    from tripletnet.errors import InputError
+    from tripletnet.progress import stage_bars
+    from tripletnet.retrieval.duplicate_threshold import calibrate_duplicates
+    from tripletnet.retrieval.encoder import Encoder
+    from tripletnet.runtime import device
+
+    run_folder = index.images.run
+    if run_folder is None or not Path(run_folder).is_dir():
+        raise InputError(
+            f"{args.index}: the run that its codes came from ({run_folder or 'not known'}) is not "
+            "there, and the distance is calibrated by it: give --max-distance"
+        )
+    with stage_bars(args.quiet) as progress:
+        return calibrate_duplicates(
+            index,
+            Encoder.load(run_folder, device(args.device)),
+            precision=args.precision,
+            seed=args.seed,
+            progress=partial(progress, "calibrating"),
+        )
+
+
+def _look_at(rows: list[dict[str, Any]], root: Path) -> None:
+    """Add to each row the picture's width, height and sharpness; None where it is not there."""
+    from tripletnet.data.decode import ImageError, decode_image
+    from tripletnet.retrieval.duplicates import sharpness
+    from tripletnet.runtime import usable_cores
+
+    def measure(row: dict[str, Any]) -> Optional[str]:
+        row.update(width=None, height=None, sharpness=None)
+        try:
+            picture = decode_image(root / row["path"])
+        except ImageError as error:
+            return str(error)
+        height, width = picture.shape[:2]
+        row.update(width=width, height=height, sharpness=round(sharpness(picture), 2))
+        return None
+
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        missing = [reason for reason in pool.map(measure, rows) if reason is not None]
+    for reason in missing[:_NAMED]:
+        print(f"tripletnet: {reason}", file=sys.stderr)
+    if len(missing) > _NAMED:
+        print(f"tripletnet: and {len(missing) - _NAMED:,} more", file=sys.stderr)
+
+
+def _mark_best(rows: list[dict[str, Any]]) -> None:
+    """Add to each row whether to keep the picture."""
+    from tripletnet.retrieval.duplicates import choose_keep
+
+    for _, group in groupby(rows, key=itemgetter("group")):
+        members = list(group)
+        best = choose_keep(
+            [row["path"] for row in members],
+            [(row["width"] or 0) * (row["height"] or 0) for row in members],
+            [row["sharpness"] for row in members],
+        )
+        for place, row in enumerate(members):
+            row["keep"] = "yes" if place == best else "no"
+
+
+def _tell_best(rows: list[dict[str, Any]]) -> None:
+    """Print which picture of each group to keep."""
+    from tripletnet.retrieval.duplicates import SHOWN
+
+    kept = [row for row in rows if row["keep"] == "yes"]
+    for row in kept[:SHOWN]:
+        print(f"group {row['group']}: keep {row['path']}")
+    print(
+        f"{len(kept):,} to keep, {len(rows) - len(kept):,} others to look through; "
+        "nothing was deleted"
+    )
+
+
+def _write(folder: Path, rows: list[dict[str, Any]], root: Path, title: str) -> None:
+    """Write groups.csv, and sheet.png where there are groups."""
+    from tripletnet.files import atomic_path
+    from tripletnet.plots.contact_sheet import contact_sheet
+    from tripletnet.plots.output import save_figure
+
+    columns = ["group", "path", "kind", "distance", "width", "height", "sharpness"]
+    if rows and "keep" in rows[0]:
+        columns.append("keep")
+    with (
+        atomic_path(folder / "groups.csv") as scratch,
+        scratch.open("w", encoding="utf-8", newline="") as file,
+    ):
+        table = csv.DictWriter(file, columns)
+        table.writeheader()
+        table.writerows(rows)
+    groups = [list(group) for _, group in groupby(rows, key=itemgetter("group"))]
+    if groups:
+        shown = [[_tile(row, root) for row in group[:_MEMBERS]] for group in groups[:_GROUPS]]
+        hidden = [max(0, len(group) - _MEMBERS) for group in groups[:_GROUPS]]
+        if len(groups) > _GROUPS:
+            title = f"{title}; the first {_GROUPS}"
+        save_figure(contact_sheet(shown, title, hidden), folder / "sheet.png")
+
+
+def _tile(row: dict[str, Any], root: Path) -> Tile:
+    """Return a member of a group as the contact sheet shows it."""
+    from tripletnet.data.decode import decode_image
+    from tripletnet.data.resize import resize_image
+    from tripletnet.plots.contact_sheet import Tile
+
+    keep = row.get("keep") == "yes"
+    note = f"{row['kind']} {row['distance']:.4f}" + (", keep" if keep else "")
+    if row["width"] is None:
+        return Tile(None, row["path"], note, keep)
+    picture = decode_image(root / row["path"])
+    scale = min(1.0, _SIDE / max(picture.shape))
+    height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
+    return Tile(resize_image(picture, (height, width), "stretch"), row["path"], note, keep)

@@ -1,0 +1,201 @@
+"""Make an index of pictures to search, add to it, remove from it, or show what it holds."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Optional
+
+from tripletnet.errors import InputError
+
+if TYPE_CHECKING:
+    from tripletnet.codes_file import EncodedImages
+    from tripletnet.retrieval.index import Index
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    parser.usage = (
+        "tripletnet index RUN IMAGES... --out INDEX [--memory SIZE]\n"
+        "       tripletnet index CODES.npz --out INDEX [--memory SIZE]\n"
+        "       tripletnet index INDEX --add IMAGES... | --remove PATH... | --info"
+    )
+    add = parser.add_argument
+    add(
+        "source",
+        metavar="RUN|CODES.npz|INDEX",
+        type=Path,
+        help="a run folder or a file of codes to make an index of; or an index, to change or show",
+    )
+    add("images", metavar="IMAGES", nargs="*", type=Path, help="folders and files of pictures")
+    add("--out", metavar="INDEX", type=Path, help="the index to make")
+    add(
+        "--memory",
+        metavar="SIZE",
+        type=parse_size,
+        help="what the index may take in memory, as 500MB or 6GB: if the exact one does not fit, "
+        "the most exact kind that does is made (default: half of what is free)",
+    )
+    add("--kind", default="auto", help="auto, flat, sq8, hnsw or ivfpq (default: %(default)s)")
+    change = parser.add_mutually_exclusive_group()
+    change.add_argument(
+        "--add", metavar="IMAGES", nargs="+", type=Path, help="add pictures, and those that changed"
+    )
+    change.add_argument("--remove", metavar="PATH", nargs="+", help="remove pictures or folders")
+    change.add_argument("--info", action="store_true", help="show what the index holds")
+    add(
+        "--run",
+        dest="run_folder",
+        metavar="RUN",
+        type=Path,
+        help="the run folder of the codes, if it has been moved since",
+    )
+    add("--json", action="store_true", help="print JSON instead of text")
+    add("--seed", type=int, default=0, help="decides all that is random (default: %(default)s)")
+    add("--device", default="cpu", help="cpu, gpu or gpu:N (the GPU is untested)")
+    add("--quiet", action="store_true", help="no progress bars")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Do what was asked for and show what the index holds then."""
+    from tripletnet.retrieval.index import Index
+
+    if args.info or args.add or args.remove:
+        if args.out or args.images:
+            raise InputError("index: --out and IMAGES make an index; to change one, name it alone")
+        index = Index.load(args.source)
+        done = ""
+        if args.add:
+            done = _add(index, args)
+        elif args.remove:
+            names = _names_of(index, args.remove)
+            index.remove(names)
+            done = f"{len(names):,} pictures removed"
+        if done:
+            index.save(args.source)
+        _show(index, args.json, done)
+        return
+    if args.out is None:
+        raise InputError("index: name the index to make with --out, or ask for --info, --add, ...")
+    if args.out.exists():
+        raise InputError(
+            f"{args.out}: exists: add to it (tripletnet index {args.out} --add IMAGES), or name "
+            "another with --out"
+        )
+    encoded, threshold = _encoded(args)
+    index = Index.build(
+        encoded, memory=args.memory, kind=args.kind, threshold=threshold, seed=args.seed
+    )
+    index.save(args.out)
+    _show(index, args.json, f"index: {args.out}")
+
+
+def parse_size(text: str) -> int:
+    """Return a number of bytes that is given as 500MB, 6 GB or 2g (of 1,000 each)."""
+    match = re.fullmatch(r"\s*([\d.]+)\s*([KMGT]?)I?B?\s*", text.upper())
+    try:
+        if match is None:
+            raise ValueError
+        return int(float(match[1]) * _UNITS[match[2]])
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is no size: give it as 500MB or 6GB") from None
+
+
+def _encoded(args: argparse.Namespace) -> tuple[EncodedImages, Optional[float]]:
+    """Return the codes to index and the run's threshold."""
+    from tripletnet.codes_file import read_codes
+    from tripletnet.runs import read_threshold
+
+    if not args.source.is_dir():
+        if args.images:
+            raise InputError(f"{args.source}: to index pictures, name the run folder first")
+        encoded = read_codes(args.source)
+        run = args.run_folder or (Path(encoded.run) if encoded.run else None)
+        if args.run_folder is not None:
+            encoded = replace(encoded, run=str(args.run_folder.resolve()))
+        return encoded, read_threshold(run) if run is not None and run.is_dir() else None
+    if not args.images:
+        raise InputError(f"index: which pictures are to be indexed with {args.source}? name them")
+    encoded = _encode(args.source, args.images, args)
+    return encoded, read_threshold(args.source)
+
+
+def _encode(run: Path, images: Sequence[Path], args: argparse.Namespace) -> EncodedImages:
+    from tripletnet.progress import stage_bars, tell_left_out
+    from tripletnet.retrieval.encoder import Encoder
+    from tripletnet.runtime import device
+
+    encoder = Encoder.load(run, device(args.device))
+    with stage_bars(args.quiet) as progress:
+        encoded, left_out = encoder.encode_files(images, progress=progress)
+    tell_left_out(left_out)
+    return encoded
+
+
+def _add(index: Index, args: argparse.Namespace) -> str:
+    """Add pictures that are new, and those that have changed since; say how many."""
+    from tripletnet.commands.search import find_run
+
+    encoded = _encode(find_run(index, args.source, args.run_folder), args.add, args)
+    root = index.images.root or encoded.root or "."
+    paths = [
+        Path(os.path.relpath(Path(encoded.root or ".") / path, root)).as_posix()
+        for path in encoded.paths or ()
+    ]
+    known = dict(zip(index.images.paths, index.images.digests or ()))
+    digests = encoded.digests or [""] * len(paths)
+    changed = [p for p, digest in zip(paths, digests) if p in known and known[p] != digest]
+    chosen = [row for row, p in enumerate(paths) if p not in known or known[p] != digests[row]]
+    if changed:
+        index.remove(changed)
+    if chosen:
+        index.add(
+            replace(
+                encoded,
+                codes=encoded.codes[chosen],
+                labels=None if encoded.labels is None else encoded.labels[chosen],
+                paths=[paths[row] for row in chosen],
+                digests=[digests[row] for row in chosen],
+                sizes=None if encoded.sizes is None else encoded.sizes[chosen],
+                root=root,
+            )
+        )
+    new = len(chosen) - len(changed)
+    unchanged = len(paths) - len(chosen)
+    return f"{new:,} pictures added, {len(changed):,} renewed, {unchanged:,} were there already"
+
+
+def _names_of(index: Index, wanted: Sequence[str]) -> list[str]:
+    """Return the paths in the index that `wanted` names: as indexed, or files and folders."""
+    known = set(index.images.paths)
+    root = Path(index.images.root or ".")
+    chosen: dict[str, None] = {}
+    for name in wanted:
+        as_file = Path(os.path.relpath(name, root)).as_posix()
+        found = [n for n in (name, as_file) if n in known][:1] or [
+            path
+            for path in index.images.paths
+            if path.startswith((f"{name.rstrip('/')}/", f"{as_file}/"))
+        ]
+        if not found:
+            raise InputError(f"{name}: is not in the index, whose paths are relative to {root}")
+        chosen.update(dict.fromkeys(found))
+    return list(chosen)
+
+
+def _show(index: Index, as_json: bool, done: str) -> None:
+    about: dict[str, Any] = index.info()
+    if as_json:
+        print(json.dumps(about, ensure_ascii=False))
+        return
+    if done:
+        print(done)
+    for name, value in about.items():
+        print(f"  {name.replace('_', ' '):22} {value}")

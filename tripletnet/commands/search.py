@@ -1,0 +1,169 @@
+"""Find the pictures of an index that look like some others."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import json
+import math
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable, Optional
+
+from tripletnet.errors import InputError
+
+if TYPE_CHECKING:
+    from tripletnet.data.scan import LeftOut
+    from tripletnet.retrieval.index import Index
+    from tripletnet.retrieval.search_pictures import PictureResult
+
+#: Queries that fit into one picture.
+_DRAWN = 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    add = parser.add_argument
+    add("index", metavar="INDEX", type=Path, help="an index, as the command index leaves it")
+    add("pictures", metavar="PICTURE", nargs="+", type=Path, help="files or folders to search for")
+    add("-k", type=int, default=10, help="the most neighbours of each (default: %(default)s)")
+    add(
+        "--max-distance",
+        metavar="D",
+        type=float,
+        help="squared distance up to which pictures look alike; inf for any (default: the "
+        "threshold that the run has learnt from its validation images)",
+    )
+    add(
+        "--run",
+        dest="run_folder",
+        metavar="RUN",
+        type=Path,
+        help="the run folder, if it has been moved since",
+    )
+    add("--plot", metavar="GRID.png", type=Path, help="draw what was found")
+    add("--csv", metavar="TABLE.csv", type=Path, help="write a table, a line for each neighbour")
+    add("--json", action="store_true", help="print JSON instead of text")
+    add("--device", default="cpu", help="cpu, gpu or gpu:N (the GPU is untested)")
+    add("--quiet", action="store_true", help="say nothing of what was left out")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Search, and show what was found as text, JSON, a table and a picture."""
+    from tripletnet.progress import tell_left_out
+    from tripletnet.retrieval.encoder import Encoder
+    from tripletnet.retrieval.index import Index
+    from tripletnet.retrieval.search_pictures import search_pictures
+    from tripletnet.runtime import device
+
+    index = Index.load(args.index)
+    encoder = Encoder.load(find_run(index, args.index, args.run_folder), device(args.device))
+    limit = reach(args.max_distance, index.threshold)
+    left_out: list[LeftOut] = []
+    results = search_pictures(index, encoder, args.pictures, args.k, limit, left_out.append)
+    drawn: list[PictureResult] = []
+    count = 0
+    with _table(args.csv) as write_row:
+        if args.json:
+            head = {"distance": "squared Euclidean", "max_distance": finite(limit)}
+            print(json.dumps(head)[:-1] + ', "results": [')
+        for result in results:
+            if write_row is not None:
+                write_row(result)
+            if args.json:
+                print(",\n" * (count > 0) + json.dumps(result.to_json(), ensure_ascii=False))
+            elif args.csv is None:
+                print(result)
+            if args.plot and len(drawn) < _DRAWN:
+                drawn.append(result)
+            count += 1
+        if args.json:
+            print("]}")
+    if not args.quiet or not count:
+        tell_left_out(left_out)
+    if not count:
+        raise InputError(f"{args.pictures[0]}: none of the pictures can be used")
+    if args.csv is not None and not args.json:
+        print(f"{count:,} pictures searched for: {args.csv}")
+    elif not args.json:
+        within = "at any distance" if math.isinf(limit) else f"within {limit:.4f}"
+        print(f"(squared Euclidean distances, {within})")
+    if args.plot:
+        _draw(index, drawn, args.plot)
+        if count > _DRAWN:
+            print(f"tripletnet: {args.plot} shows the first {_DRAWN} of {count}", file=sys.stderr)
+
+
+def find_run(index: Index, place: Path, given: Optional[Path]) -> Path:
+    """Return the run folder whose encoder made the codes of an index."""
+    if given is not None:
+        return given
+    if index.images.run is None:
+        raise InputError(f"{place}: does not know the run of its codes: name it with --run")
+    run = Path(index.images.run)
+    if not run.is_dir():
+        raise InputError(f"{place}: its run {run} is not there any more: name it with --run")
+    return run
+
+
+def reach(given: Optional[float], threshold: Optional[float]) -> float:
+    """Return the distance up to which pictures look alike, with a notice if none is known."""
+    if given is not None:
+        return given
+    if threshold is None:
+        print(
+            "tripletnet: the run has no threshold, so the nearest are shown at any distance; "
+            "give --max-distance, or choose one with the command evaluate",
+            file=sys.stderr,
+        )
+        return math.inf
+    return threshold
+
+
+def finite(number: float) -> Optional[float]:
+    """Return a number for JSON, which knows no infinity."""
+    return number if math.isfinite(number) else None
+
+
+@contextlib.contextmanager
+def _table(path: Optional[Path]) -> Iterator[Optional[Callable[[PictureResult], None]]]:
+    """Give a function that writes the rows of a result; None if no table is wanted."""
+    if path is None:
+        yield None
+        return
+    from tripletnet.files import atomic_path
+
+    with atomic_path(path) as scratch, scratch.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["query", "rank", "path", "distance", "class"])
+
+        def write(result: PictureResult) -> None:
+            writer.writerows([result.query, "itself", path, 0, ""] for path in result.itself)
+            for rank, near in enumerate(result.neighbours, 1):
+                writer.writerow([result.query, rank, near.path, f"{near.distance:.6g}", near.label])
+            if not result.neighbours:
+                writer.writerow([result.query, "none", "", "", ""])
+
+        yield write
+
+
+def _draw(index: Index, results: list[PictureResult], path: Path) -> None:
+    from tripletnet.data.decode import ImageError, decode_image
+    from tripletnet.plots.contact_sheet import Tile, contact_sheet
+    from tripletnet.plots.output import save_figure
+
+    root = Path(index.images.root or ".")
+    rows = []
+    for result in results:
+        tiles = [Tile(result.pixels, result.query.name, "searched for", keep=True)]
+        for near in result.neighbours:
+            try:
+                picture = decode_image(root / near.path, size=(160, 160), fit="letterbox")
+            except ImageError:
+                picture = None
+            tiles.append(Tile(picture, near.path, f"{near.distance:.4f}"))
+        rows.append(tiles)
+    title = "what was searched for, and what looks like it (squared Euclidean distance)"
+    save_figure(contact_sheet(rows, title), path)

@@ -1,0 +1,395 @@
+"""Images by their codes, in FAISS: build, add, remove, search, save."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, Optional, Union
+
+import numpy as np
+
+from tripletnet.codes import check_codes, check_rows
+from tripletnet.codes_file import EncodedImages
+from tripletnet.errors import InputError
+from tripletnet.files import PathLike
+from tripletnet.retrieval.index_plan import (
+    Progress,
+    add_codes,
+    index_bytes,
+    make_index,
+    plan_index,
+    storage,
+    tune,
+)
+from tripletnet.retrieval.index_store import load_faiss, read_index, write_index
+from tripletnet.retrieval.results import Catalogue, SearchResults
+
+PAIRS_BYTES = 2**28  # for what a block of a range search may find: 12 bytes a pair
+
+
+class Index:
+    """Images to search in by their codes; :meth:`build` or :meth:`load` one.
+
+    Attributes
+    ----------
+    images : Catalogue
+        What is known of the images; row i of it belongs to code i.
+    kind : {"flat", "sq8", "hnsw", "ivfpq"}
+        See :func:`tripletnet.retrieval.index_plan.plan_index`.
+    recall : float
+        Recall@10 against exact search, measured on a sample when the index was built; 1 for flat.
+    threshold : float or None
+        The squared distance up to which images count as the same; a search uses it where it is
+        asked to.
+    faiss_index : faiss.Index
+        What lies beneath, for what is not offered here.
+
+    Examples
+    --------
+    >>> from tripletnet.codes_file import EncodedImages
+    >>> codes = np.array([[0, 1], [1, 0], [0.6, 0.8]], dtype=np.float32)
+    >>> index = Index.build(EncodedImages(codes, paths=["a.jpg", "b.jpg", "c.jpg"]))
+    >>> print(index.search(codes[:1], k=2, exclude=[[0]])[0])
+      0.4000  c.jpg
+      2.0000  b.jpg
+    """
+
+    def __init__(
+        self,
+        faiss_index: Any,
+        images: Catalogue,
+        kind: str,
+        recall: float,
+        threshold: Optional[float] = None,
+        places: Optional[np.ndarray] = None,
+    ) -> None:
+        self.faiss_index = faiss_index
+        self.images = images
+        self.kind = kind
+        self.recall = recall
+        self.threshold = threshold
+        # hnsw cannot forget: the place in it of each row, ascending, once one was removed
+        self._places = places
+
+    @classmethod
+    def build(
+        cls,
+        images: EncodedImages,
+        *,
+        memory: Optional[int] = None,
+        kind: str = "auto",
+        threshold: Optional[float] = None,
+        seed: int = 0,
+        progress: Optional[Progress] = None,
+    ) -> Index:
+        """Index encoded images.
+
+        Parameters
+        ----------
+        images : EncodedImages
+            With paths; their codes may be memory-mapped and are then never copied as a whole.
+        memory : int, optional
+            Bytes for the codes in the index; by default half of what is free.
+        kind : {"auto", "flat", "sq8", "hnsw", "ivfpq"}
+            ``auto`` is the most exact that fits: see
+            :func:`tripletnet.retrieval.index_plan.plan_index`.
+        threshold : float, optional
+            The squared distance up to which images count as the same.
+        seed : int
+            The same images and seed give the same index, but for hnsw, whose links depend on
+            which thread comes first.
+        progress : callable, optional
+            Called as ``progress("indexing", done, total)``.
+
+        Raises
+        ------
+        InputError
+            If the codes or what is known of them is not as it should be, nothing fits into the
+            memory, or FAISS is missing.
+        """
+        if threshold is not None and not (0 <= threshold < math.inf):
+            raise InputError(f"threshold is {threshold}: give a squared distance, 0 or more")
+        codes = check_codes(images.codes)
+        catalogue = Catalogue.of(images)
+        plan = plan_index(len(codes), codes.shape[1], memory, kind)
+        faiss_index = make_index(plan, codes, seed, progress)
+        recall = tune(faiss_index, plan.kind, codes, seed)
+        return cls(faiss_index, catalogue, plan.kind, recall, threshold)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        return f"Index({len(self):,} images, {self.kind}, recall@10 {self.recall:.4f})"
+
+    @property
+    def code_size(self) -> int:
+        """How many numbers a code has."""
+        return self.faiss_index.d
+
+    def info(self) -> dict[str, Any]:
+        """Return what there is to tell, for JSON: `memory` is the bytes of the codes."""
+        return {
+            "kind": self.kind,
+            "images": len(self),
+            "code_size": self.code_size,
+            "memory": index_bytes(self.faiss_index, self.kind),
+            "recall": self.recall,
+            "threshold": self.threshold,
+            "root": self.images.root,
+            "run": self.images.run,
+            "fingerprint": self.images.fingerprint,
+        }
+
+    def add(self, images: EncodedImages) -> None:
+        """Add images behind those that are there.
+
+        Paths under another root are taken relative to the index's. What the index has learned
+        and its `recall` stay as they are: where the images change much, build it anew. FAISS may
+        move flat and sq8 to a larger place, which for a moment takes their memory twice.
+
+        Raises
+        ------
+        InputError
+            If the codes are of another encoder or width, or a path is there already. The index
+            is then as it was.
+        """
+        codes = check_codes(images.codes)
+        self._check_width(codes, "codes")
+        joined = self.images.joined(Catalogue.of(images))
+        first = self.faiss_index.ntotal
+        add_codes(self.faiss_index, codes)
+        self.images = joined
+        if self._places is not None:
+            new = np.arange(first, self.faiss_index.ntotal)
+            self._places = np.concatenate([self._places, new])
+
+    def remove(self, paths: Sequence[str]) -> None:
+        """Remove images; the rows behind them move up.
+
+        hnsw keeps their codes, which no search then finds; the other kinds give their memory to
+        the next images.
+
+        Raises
+        ------
+        InputError
+            If a path is not in the index, which is then as it was.
+        """
+        gone = self.images.rows_of(paths)
+        keep = np.ones(len(self), bool)
+        keep[gone] = False
+        kept = np.flatnonzero(keep)
+        if self.kind == "hnsw":
+            self._places = kept if self._places is None else self._places[kept]
+        elif self.kind == "ivfpq":
+            self._remove_from_lists(keep)
+        else:
+            self.faiss_index.remove_ids(np.flatnonzero(~keep))
+        self.images = self.images.take(kept)
+
+    def _remove_from_lists(self, keep: np.ndarray) -> None:
+        """Remove rows from inverted lists, which name each code by its row, and renumber them."""
+        faiss, index = load_faiss(), self.faiss_index
+        index.set_direct_map_type(faiss.DirectMap.NoMap)
+        index.remove_ids(np.flatnonzero(~keep))
+        moved = np.cumsum(keep) - 1
+        for number in range(index.nlist):
+            count = index.invlists.list_size(number)
+            if count:
+                rows = faiss.rev_swig_ptr(index.invlists.get_ids(number), count)
+                rows[:] = moved[rows]
+
+    def search(
+        self,
+        queries: np.ndarray,
+        k: int = 10,
+        *,
+        max_distance: Optional[float] = None,
+        exclude: Optional[Sequence[Sequence[int]]] = None,
+    ) -> SearchResults:
+        """Find the nearest images of each query.
+
+        Parameters
+        ----------
+        queries : ndarray of float32, shape (Q, D)
+            Codes of the index's encoder.
+        k : int
+            How many neighbours; there are fewer where the index holds or finds fewer.
+        max_distance : float, optional
+            Squared Euclidean; images that are further away are not found.
+        exclude : sequence of Q sequences of int, optional
+            Rows that each query must not find, as its own.
+
+        Returns
+        -------
+        SearchResults
+            Distances are squared Euclidean, but for flat to what the index keeps of a code.
+
+        Raises
+        ------
+        InputError
+            If the queries are not finite codes of the index's width, or another argument is not
+            what it should be.
+        """
+        queries = check_codes(queries, "queries")
+        self._check_width(queries, "queries")
+        if k < 1:
+            raise InputError(f"k: {k} neighbours asked for; use 1 or more")
+        banned = None if exclude is None else _Banned(exclude, len(queries), len(self))
+        asked = k if banned is None else k + banned.most
+        distances, rows = self._nearest(queries, min(asked, len(self)))
+        if banned is not None:
+            distances, rows = banned.dropped(distances, rows)
+        if rows.shape[1] != k:
+            distances, rows = _of_width(k, distances, np.inf), _of_width(k, rows, -1)
+        missing = rows < 0
+        if max_distance is not None:
+            missing |= distances > max_distance
+            rows[missing] = -1
+        distances[missing] = np.inf
+        return SearchResults(distances, rows, self.images)
+
+    def _nearest(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        if not k:  # everything was removed
+            return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
+        faiss = load_faiss()
+        if self._places is None:
+            return self.faiss_index.search(queries, k)
+        total = self.faiss_index.ntotal
+        kept = np.zeros(total, bool)
+        kept[self._places] = True
+        # of the nodes that a search visits, only those that were kept count
+        effort = math.ceil(self.faiss_index.hnsw.efSearch * total / len(self))
+        parameters = faiss.SearchParametersHNSW(
+            sel=faiss.IDSelectorBitmap(np.packbits(kept, bitorder="little")),
+            efSearch=min(effort, total),
+        )
+        distances, found = self.faiss_index.search(queries, k, params=parameters)
+        return distances, np.where(found < 0, -1, np.searchsorted(self._places, found))
+
+    def within(
+        self, max_distance: float, block: Optional[int] = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Find the pairs of images of the index that are near each other, block by block.
+
+        Parameters
+        ----------
+        max_distance : float
+            Squared Euclidean. Rounding leaves some 1e-6 even to the distance of equal codes.
+        block : int, optional
+            How many images to search for at once; by default so many that what is found takes
+            256 MB at most.
+
+        Yields
+        ------
+        rows, neighbours : ndarray of int64, shape (P,)
+            The two images of each pair. Every pair comes twice, once from either side (in ivfpq,
+            which does not visit all, perhaps once); an image is not paired with itself.
+        distances : ndarray of float32, shape (P,)
+            Between what the index keeps of their codes.
+
+        Raises
+        ------
+        InputError
+            If the distance is negative or not a number.
+        """
+        if not max_distance >= 0:
+            raise InputError(f"max_distance is {max_distance}: give a squared distance, 0 or more")
+        block = block or max(1, PAIRS_BYTES // (12 * max(1, len(self))))
+        holder = storage(self.faiss_index, self.kind)
+        # FAISS takes what is below a radius
+        radius = float(np.nextafter(np.float32(max_distance), np.float32(np.inf)))
+        for start in range(0, len(self), block):
+            rows = np.arange(start, min(start + block, len(self)))
+            load_faiss()
+            limits, distances, found = holder.range_search(self.codes(rows), radius)
+            rows = np.repeat(rows, np.diff(limits.astype(np.int64)))
+            if self._places is not None:
+                known = np.isin(found, self._places)
+                rows, distances = rows[known], distances[known]
+                found = np.searchsorted(self._places, found[known])
+            others = rows != found
+            yield rows[others], found[others], distances[others]
+
+    def codes(self, rows: Union[Sequence[int], np.ndarray]) -> np.ndarray:
+        """Return what the index keeps of the codes of these rows, (n, D) float32.
+
+        Raises
+        ------
+        InputError
+            If there is no such row.
+        """
+        places = check_rows(np.asarray(rows), len(self), "rows")
+        if self._places is not None:
+            places = self._places[places]
+        if self.kind == "ivfpq" and self.faiss_index.direct_map.no():
+            self.faiss_index.make_direct_map(True)
+        return storage(self.faiss_index, self.kind).reconstruct_batch(places)
+
+    def save(self, path: PathLike) -> None:
+        """Write the index to a folder; an index that lies there stays whole until this one is.
+
+        Raises
+        ------
+        InputError
+            If `path` is a file.
+        """
+        arrays = self.images.to_arrays()
+        if self._places is not None:
+            arrays["places"] = self._places
+        if self.kind == "ivfpq":
+            self.faiss_index.set_direct_map_type(load_faiss().DirectMap.NoMap)
+        write_index(path, self.faiss_index, arrays, self.info())
+
+    @classmethod
+    def load(cls, path: PathLike) -> Index:
+        """Read an index that :meth:`save` has written.
+
+        Raises
+        ------
+        InputError
+            If it is none, or a file of it is missing or damaged; the message names it.
+        """
+        faiss_index, arrays, about = read_index(path)
+        words = {name: about[name] for name in ("root", "fingerprint", "run")}
+        images = Catalogue.from_arrays(arrays, **words)
+        places = arrays.get("places")
+        return cls(faiss_index, images, about["kind"], about["recall"], about["threshold"], places)
+
+    def _check_width(self, codes: np.ndarray, name: str) -> None:
+        if codes.shape[1] != self.code_size:
+            raise InputError(
+                f"{name}: codes of {codes.shape[1]} numbers, and those of the index have "
+                f"{self.code_size}: encode with the run of the index"
+            )
+
+
+class _Banned:
+    """Rows that queries must not find, as pairs of a query and a row in one number each."""
+
+    def __init__(self, exclude: Sequence[Sequence[int]], queries: int, images: int) -> None:
+        if len(exclude) != queries:
+            raise InputError(f"exclude: {len(exclude)} lists of rows for {queries} queries")
+        counts = np.fromiter(map(len, exclude), np.int64, queries)
+        self.most = int(counts.max())
+        self._images = images
+        self._pairs = np.empty(0, np.int64)
+        if self.most:
+            rows = check_rows(
+                np.concatenate([np.asarray(r) for r in exclude if len(r)]), images, "exclude"
+            )
+            self._pairs = np.repeat(np.arange(queries), counts) * images + rows
+
+    def dropped(self, distances: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return what was found without these pairs: -1 and infinity behind the rest."""
+        pairs = np.arange(len(rows))[:, None] * self._images + rows
+        banned = np.isin(pairs, self._pairs) & (rows >= 0)
+        rows = np.where(banned, -1, rows)
+        order = np.argsort(banned, axis=1, kind="stable")
+        return np.take_along_axis(distances, order, 1), np.take_along_axis(rows, order, 1)
+
+
+def _of_width(width: int, found: np.ndarray, missing: float) -> np.ndarray:
+    """Return the first columns of what was found, filled up with `missing`."""
+    found = found[:, :width]
+    return np.pad(found, ((0, 0), (0, width - found.shape[1])), constant_values=missing)

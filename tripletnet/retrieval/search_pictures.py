@@ -1,0 +1,177 @@
+"""Search an index by pictures: decode, encode, search, and tell the picture itself from others."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Optional, Union
+
+import numpy as np
+
+from tripletnet.data.decode import ImageError, decode_image, read_bytes
+from tripletnet.data.pictures import list_pictures
+from tripletnet.data.scan import LeftOut
+from tripletnet.errors import InputError
+from tripletnet.files import PathLike
+from tripletnet.retrieval.encoder import Encoder
+from tripletnet.retrieval.index import Index
+from tripletnet.retrieval.results import Neighbour
+from tripletnet.runtime import usable_cores
+
+_BLOCK = 1024
+
+
+@dataclass(frozen=True)
+class PictureResult:
+    """What the index holds that looks like one picture.
+
+    Attributes
+    ----------
+    query : Path
+        The picture.
+    itself : sequence of str
+        Where this very picture, byte for byte, lies in the index.
+    neighbours : sequence of Neighbour
+        Other pictures within reach, the nearest first.
+    nearest : Neighbour or None
+        The nearest other picture, within reach or not.
+    pixels : ndarray of uint8, shape (H, W, 3)
+        The picture at the encoder's size.
+    """
+
+    query: Path
+    itself: Sequence[str]
+    neighbours: Sequence[Neighbour]
+    nearest: Optional[Neighbour]
+    pixels: np.ndarray
+
+    def __str__(self) -> str:
+        lines = [str(self.query)]
+        lines += [f"      itself  {path}" for path in self.itself]
+        lines += [f"  {neighbour}" for neighbour in self.neighbours]
+        if not self.neighbours:
+            near = self.nearest
+            where = "" if near is None else f": the nearest, {near.path}, is at {near.distance:.4f}"
+            lines.append(f"  nothing {'else ' if self.itself else ''}looks like it{where}")
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what was found, for JSON."""
+        found = (self.neighbours, [self.nearest] if self.nearest else [])
+        neighbours, nearest = (
+            [{"path": n.path, "distance": n.distance, "class": n.label} for n in some]
+            for some in found
+        )
+        return {
+            "query": str(self.query),
+            "itself": list(self.itself),
+            "neighbours": neighbours,
+            "nearest": nearest[0] if nearest else None,
+        }
+
+
+def check_same_encoder(index: Index, encoder: Encoder) -> None:
+    """Raise InputError unless the index holds codes of this encoder."""
+    theirs = index.images.fingerprint
+    if theirs is not None and theirs != encoder.fingerprint:
+        raise InputError(
+            f"{encoder.run}: its encoder ({encoder.fingerprint[:12]}) is not the one that made the "
+            f"codes of the index ({theirs[:12]}, run {index.images.run}): give that run, or index "
+            "the pictures anew"
+        )
+
+
+def search_pictures(
+    index: Index,
+    encoder: Encoder,
+    paths: Sequence[PathLike],
+    k: int = 10,
+    max_distance: float = math.inf,
+    left_out: Optional[Callable[[LeftOut], None]] = None,
+) -> Iterator[PictureResult]:
+    """Search for pictures, block by block, so that there may be any number of them.
+
+    Parameters
+    ----------
+    index : Index
+        What to search.
+    encoder : Encoder
+        Of the run that made the index's codes.
+    paths : sequence of str or Path
+        Files, and folders with all that lies below them.
+    k : int
+        The most neighbours of each.
+    max_distance : float
+        Squared distance beyond which a picture is no neighbour.
+    left_out : callable, optional
+        Called with each file that cannot be used. Default: the first one is an error.
+
+    Yields
+    ------
+    PictureResult
+        One for each picture. A picture that is in the index is not its own neighbour.
+
+    Raises
+    ------
+    InputError
+        If the index is another encoder's, a path does not exist, or a picture cannot be used.
+    """
+    check_same_encoder(index, encoder)
+    if not k >= 1:
+        raise InputError(f"k: {k} neighbours asked for; use 1 or more")
+    if not max_distance >= 0:
+        raise InputError(f"max_distance: {max_distance} is no distance; use 0 or more")
+    listing = list_pictures(paths)
+    for item in listing.left_out:
+        if left_out is not None:
+            left_out(item)
+    rows_of = defaultdict(list)
+    for row, digest in enumerate(index.images.digests or ()):
+        rows_of[digest].append(row)
+    size = (encoder.image_size, encoder.image_size)
+
+    def read(file: str) -> Union[tuple[Path, np.ndarray, list[int]], LeftOut]:
+        path = listing.root / file
+        try:
+            data = read_bytes(path)
+            pixels = decode_image(data, size=size, fit=encoder.fit)
+        except ImageError as error:
+            if left_out is None:
+                raise InputError(f"{path}: {error.reason}") from None
+            return LeftOut(str(path), error.reason)
+        return path, pixels, rows_of.get(hashlib.sha256(data).hexdigest(), [])
+
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        for start in range(0, len(listing.files), _BLOCK):
+            read_all = list(pool.map(read, listing.files[start : start + _BLOCK]))
+            queries = [entry for entry in read_all if not isinstance(entry, LeftOut)]
+            for entry in read_all:
+                if isinstance(entry, LeftOut) and left_out is not None:
+                    left_out(entry)
+            if queries:
+                yield from _search(index, encoder, queries, k, max_distance)
+
+
+def _search(
+    index: Index,
+    encoder: Encoder,
+    queries: Sequence[tuple[Path, np.ndarray, list[int]]],
+    k: int,
+    max_distance: float,
+) -> Iterator[PictureResult]:
+    codes = encoder.encode(np.stack([pixels for _, pixels, _ in queries]))
+    found = index.search(codes, k, exclude=[rows for _, _, rows in queries])
+    for number, (path, pixels, own) in enumerate(queries):
+        near = found[number].neighbours
+        yield PictureResult(
+            path,
+            [index.images.paths[row] for row in own],
+            [neighbour for neighbour in near if neighbour.distance <= max_distance],
+            near[0] if near else None,
+            pixels,
+        )
