@@ -18,12 +18,8 @@ from tripletnet.data.opencv import cv2
 from tripletnet.errors import InputError
 from tripletnet.plots.contact_sheet import Tile, contact_sheet, shorten
 from tripletnet.retrieval.duplicate_threshold import choose_duplicate_threshold
-from tripletnet.retrieval.duplicates import (
-    choose_keep,
-    find_duplicates,
-    first_copies,
-    sharpness,
-)
+from tripletnet.retrieval.duplicates import find_duplicates, first_copies
+from tripletnet.retrieval.keep import choose_keep, sharpness
 
 
 class BruteForce:
@@ -162,6 +158,8 @@ def test_a_group_as_a_table_and_as_text():
     ]
     assert str(result.groups[0]).splitlines()[2] == "near   0.2500  1.png"
     assert str(result).endswith("1 exact copies, 1 near ones")
+    large = find_duplicates(BruteForce(np.arange(30) / 100), 1)
+    assert "... and 10 more\n" in str(large)
 
 
 def test_the_largest_then_the_sharpest_then_the_first_is_kept():

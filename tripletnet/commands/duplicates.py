@@ -112,7 +112,7 @@ def _calibrate(args: argparse.Namespace, index: Index) -> DuplicateThreshold:
 def _look_at(rows: list[dict[str, Any]], root: Path) -> None:
     """Add to each row the picture's width, height and sharpness; None where it is not there."""
     from tripletnet.data.decode import ImageError, decode_image
-    from tripletnet.retrieval.duplicates import sharpness
+    from tripletnet.retrieval.keep import sharpness
     from tripletnet.runtime import usable_cores
 
     def measure(row: dict[str, Any]) -> Optional[str]:
@@ -135,7 +135,7 @@ def _look_at(rows: list[dict[str, Any]], root: Path) -> None:
 
 def _mark_best(rows: list[dict[str, Any]]) -> None:
     """Add to each row whether to keep the picture."""
-    from tripletnet.retrieval.duplicates import choose_keep
+    from tripletnet.retrieval.keep import choose_keep
 
     for _, group in groupby(rows, key=itemgetter("group")):
         members = list(group)

@@ -197,5 +197,15 @@ def _show(index: Index, as_json: bool, done: str) -> None:
         return
     if done:
         print(done)
-    for name, value in about.items():
-        print(f"  {name.replace('_', ' '):22} {value}")
+    threshold, recall = about["threshold"], about["recall"]
+    told = {
+        "kind": f"{about['kind']}, recall@10 {recall:.4f}" + " (exact)" * (about["kind"] == "flat"),
+        "pictures": f"{about['images']:,}, codes of {about['code_size']:,} numbers",
+        "memory": f"{about['memory'] / 1e6:,.1f} MB",
+        "root": about["root"] or "not known",
+        "run": about["run"] or "not known",
+        "encoder": about["fingerprint"] or "not known",
+        "threshold": "none" if threshold is None else f"squared distance {threshold:.4f}",
+    }
+    for name, value in told.items():
+        print(f"  {name:9} {value}")

@@ -157,7 +157,8 @@ def _draw(index: Index, results: list[PictureResult], path: Path) -> None:
     root = Path(index.images.root or ".")
     rows = []
     for result in results:
-        tiles = [Tile(result.pixels, result.query.name, "searched for", keep=True)]
+        note = "searched for" if result.neighbours else "nothing looks like it"
+        tiles = [Tile(result.pixels, result.query.name, note, keep=True)]
         for near in result.neighbours:
             try:
                 picture = decode_image(root / near.path, size=(160, 160), fit="letterbox")

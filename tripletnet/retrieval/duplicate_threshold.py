@@ -76,10 +76,11 @@ class DuplicateThreshold:
 
     def __str__(self) -> str:
         found = ", ".join(f"{name} {recall:.0%}" for name, recall in self.recalls.items())
+        lost = f" ({self.unreadable} more could not be read)" if self.unreadable else ""
         return (
-            f"calibrated on {self.pictures} of {self.index_size:,} pictures, altered: a squared "
-            f"distance of {self.distance:.4f} finds {self.recall:.0%} of them again ({found}), "
-            f"and something else for {self.wrong:.2%}, about "
+            f"calibrated on {self.pictures} of {self.index_size:,} pictures{lost}, altered: a "
+            f"squared distance of {self.distance:.4f} finds {self.recall:.0%} of them again "
+            f"({found}), and something else for {self.wrong:.2%}, about "
             f"{self.wrong * self.index_size:,.0f} pictures of this index; precision "
             f"{self.precision:.1%} if one picture in {round(1 / PREVALENCE)} has an altered copy"
         )

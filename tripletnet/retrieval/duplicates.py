@@ -5,11 +5,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tripletnet.data.opencv import cv2
 from tripletnet.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,9 +19,7 @@ if TYPE_CHECKING:
 #: More pairs of near codes than this are refused: they take some 400 MB.
 MAX_PAIRS = 10_000_000
 
-_SHARPNESS_SIDE = 256
-
-SHOWN = 20  # how many groups a printed result shows
+SHOWN = 20  # how many groups, and members of each, a printed result shows
 
 #: Rows, their neighbours and the distances between them, as `Index.within` yields them.
 Block = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -59,8 +56,11 @@ class DuplicateGroup:
         return len(self.members)
 
     def __str__(self) -> str:
-        lines = zip(self.kinds, self.distances, self.paths)
-        return "\n".join(f"{kind:6} {distance:.4f}  {path}" for kind, distance, path in lines)
+        shown = list(zip(self.kinds, self.distances, self.paths))[:SHOWN]
+        lines = [f"{kind:6} {distance:.4f}  {path}" for kind, distance, path in shown]
+        if len(self) > SHOWN:
+            lines.append(f"... and {len(self) - SHOWN:,} more")
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True)
@@ -281,50 +281,3 @@ def _group(
         listed.extend((copy, "exact", distance) for copy in copies.get(row, ()))
     rows, kinds, lengths = (list(values) for values in zip(*listed))
     return DuplicateGroup(rows, [paths[row] for row in rows], kinds, lengths)
-
-
-def sharpness(image: np.ndarray) -> float:
-    """Return the variance of the Laplacian of the grey picture at 256 x 256 pixels.
-
-    Parameters
-    ----------
-    image : ndarray of uint8, shape (H, W, 3)
-        RGB.
-
-    References
-    ----------
-    Pech-Pacheco et al. "Diatom autofocusing in brightfield microscopy." ICPR 2000.
-    """
-    side = _SHARPNESS_SIDE
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    how = cv2.INTER_AREA if min(grey.shape) > side else cv2.INTER_LINEAR
-    grey = cv2.resize(grey, (side, side), interpolation=how)
-    return float(cv2.Laplacian(grey, cv2.CV_64F).var())
-
-
-def choose_keep(
-    paths: Sequence[str], pixels: Sequence[int], sharpnesses: Sequence[Optional[float]]
-) -> Optional[int]:
-    """Return which picture of a group to keep: the largest, then the sharpest, then the first.
-
-    Parameters
-    ----------
-    paths : sequence of str
-        Where the pictures lie.
-    pixels : sequence of int
-        How many pixels each has.
-    sharpnesses : sequence of float or None
-        See :func:`sharpness`; None for a picture that could not be read, which is not kept.
-
-    Returns
-    -------
-    int or None
-        Its place among them; None if none could be read.
-
-    Examples
-    --------
-    >>> choose_keep(["b", "a", "c"], [64, 64, 16], [3.0, 3.0, 9.0])
-    1
-    """
-    readable = [n for n, value in enumerate(sharpnesses) if value is not None]
-    return min(readable, key=lambda n: (-pixels[n], -(sharpnesses[n] or 0), paths[n]), default=None)

@@ -12,17 +12,12 @@ from tripletnet.codes import check_codes, check_rows
 from tripletnet.codes_file import EncodedImages
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike
-from tripletnet.retrieval.index_plan import (
-    Progress,
-    add_codes,
-    index_bytes,
-    make_index,
-    plan_index,
-    storage,
-    tune,
-)
+from tripletnet.retrieval.catalogue import Catalogue
+from tripletnet.retrieval.exclusion import Exclusion
+from tripletnet.retrieval.index_build import Progress, add_codes, make_index, storage, tune
+from tripletnet.retrieval.index_plan import index_bytes, plan_index
 from tripletnet.retrieval.index_store import load_faiss, read_index, write_index
-from tripletnet.retrieval.results import Catalogue, SearchResults
+from tripletnet.retrieval.results import SearchResults
 
 PAIRS_BYTES = 2**28  # for what a block of a range search may find: 12 bytes a pair
 
@@ -235,10 +230,10 @@ class Index:
         self._check_width(queries, "queries")
         if k < 1:
             raise InputError(f"k: {k} neighbours asked for; use 1 or more")
-        banned = None if exclude is None else _Banned(exclude, len(queries), len(self))
+        banned = None if exclude is None else Exclusion(exclude, len(queries), len(self))
         asked = k if banned is None else k + banned.most
         distances, rows = self._nearest(queries, min(asked, len(self)))
-        if banned is not None:
+        if banned is not None and banned.most:
             distances, rows = banned.dropped(distances, rows)
         if rows.shape[1] != k:
             distances, rows = _of_width(k, distances, np.inf), _of_width(k, rows, -1)
@@ -362,31 +357,6 @@ class Index:
                 f"{name}: codes of {codes.shape[1]} numbers, and those of the index have "
                 f"{self.code_size}: encode with the run of the index"
             )
-
-
-class _Banned:
-    """Rows that queries must not find, as pairs of a query and a row in one number each."""
-
-    def __init__(self, exclude: Sequence[Sequence[int]], queries: int, images: int) -> None:
-        if len(exclude) != queries:
-            raise InputError(f"exclude: {len(exclude)} lists of rows for {queries} queries")
-        counts = np.fromiter(map(len, exclude), np.int64, queries)
-        self.most = int(counts.max())
-        self._images = images
-        self._pairs = np.empty(0, np.int64)
-        if self.most:
-            rows = check_rows(
-                np.concatenate([np.asarray(r) for r in exclude if len(r)]), images, "exclude"
-            )
-            self._pairs = np.repeat(np.arange(queries), counts) * images + rows
-
-    def dropped(self, distances: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return what was found without these pairs: -1 and infinity behind the rest."""
-        pairs = np.arange(len(rows))[:, None] * self._images + rows
-        banned = np.isin(pairs, self._pairs) & (rows >= 0)
-        rows = np.where(banned, -1, rows)
-        order = np.argsort(banned, axis=1, kind="stable")
-        return np.take_along_axis(distances, order, 1), np.take_along_axis(rows, order, 1)
 
 
 def _of_width(width: int, found: np.ndarray, missing: float) -> np.ndarray:
