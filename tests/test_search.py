@@ -46,6 +46,7 @@ def test_what_an_index_tells(index, small_run, photos):
     assert about["kind"] == "flat" and about["images"] == 11 and about["root"] == str(photos)
     assert about["run"] == str(small_run) and about["threshold"] == 0.05
     assert "flat" in tripletnet("index", index, "--info")[1]
+    assert not index.with_name("index.part").exists()
 
 
 def test_a_picture_finds_others_and_not_itself(index, small_run, photos):

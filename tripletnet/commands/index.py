@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -61,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, help="decides all that is random (default: %(default)s)")
     add("--device", default="cpu", help="cpu, gpu or gpu:N (the GPU is untested)")
     add("--quiet", action="store_true", help="no progress bars")
+    parser.set_defaults(goes_on=True)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -94,6 +96,7 @@ def run(args: argparse.Namespace) -> None:
         encoded, memory=args.memory, kind=args.kind, threshold=threshold, seed=args.seed
     )
     index.save(args.out)
+    shutil.rmtree(_kept(args.out), ignore_errors=True)
     _show(index, args.json, f"index: {args.out}")
 
 
@@ -123,18 +126,25 @@ def _encoded(args: argparse.Namespace) -> tuple[EncodedImages, Optional[float]]:
         return encoded, read_threshold(run) if run is not None and run.is_dir() else None
     if not args.images:
         raise InputError(f"index: which pictures are to be indexed with {args.source}? name them")
-    encoded = _encode(args.source, args.images, args)
+    # on the disk, so that the codes are not in memory twice and a stopped run can be taken up
+    encoded = _encode(args.source, args.images, args, _kept(args.out))
     return encoded, read_threshold(args.source)
 
 
-def _encode(run: Path, images: Sequence[Path], args: argparse.Namespace) -> EncodedImages:
+def _kept(out: Path) -> Path:
+    return out.with_name(f"{out.name}.part")
+
+
+def _encode(
+    run: Path, images: Sequence[Path], args: argparse.Namespace, keep: Optional[Path] = None
+) -> EncodedImages:
     from tripletnet.progress import stage_bars, tell_left_out
     from tripletnet.retrieval.encoder import Encoder
     from tripletnet.runtime import device
 
     encoder = Encoder.load(run, device(args.device))
     with stage_bars(args.quiet) as progress:
-        encoded, left_out = encoder.encode_files(images, progress=progress)
+        encoded, left_out = encoder.encode_files(images, keep=keep, progress=progress)
     tell_left_out(left_out)
     return encoded
 
