@@ -101,8 +101,10 @@ def test_two_runs_with_one_seed_are_identical(tmp_path):
     assert a.read_bytes() == b.read_bytes()
 
 
-def interrupt(command: list[str], out: Path) -> subprocess.CompletedProcess:
-    """Start a run, press Ctrl-C once it is under way, and wait for its end."""
+def interrupt(
+    command: list[str], out: Path, by: signal.Signals = signal.SIGINT
+) -> subprocess.CompletedProcess:
+    """Start a run, press Ctrl-C or kill it once it is under way, and wait for its end."""
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
     )
@@ -110,14 +112,14 @@ def interrupt(command: list[str], out: Path) -> subprocess.CompletedProcess:
     while not (out / "run.json").exists() and time.monotonic() < patience:
         time.sleep(0.1)
     time.sleep(1.0)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(by)
     stdout, stderr = process.communicate(timeout=120)
     return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
 
 
-def test_ctrl_c_saves_and_the_command_it_prints_goes_on_exactly(tmp_path):
+def test_after_ctrl_c_and_after_kill_9_a_run_goes_on_exactly(tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    options = ["--images", "12000", "--code-size", "32", "--batch-size", "96"]
+    options = ["--images", "8000", "--code-size", "32", "--batch-size", "96"]
     assert run("train", "digits", "--out", whole, *options).returncode == 0
 
     command = [*TRIPLETNET, "train", "digits", "--out", str(broken), *options]
@@ -132,6 +134,18 @@ def test_ctrl_c_saves_and_the_command_it_prints_goes_on_exactly(tmp_path):
     assert "unfinished run" in refused.stderr
 
     assert run("train", "digits", "--out", broken, *options, "--resume").returncode == 0
-    a, b = (folder / "encoder.params" for folder in (whole, broken))
-    assert a.read_bytes() == b.read_bytes()
-    assert (whole / "history.csv").read_text() == (broken / "history.csv").read_text()
+    assert_same_run(whole, broken)
+
+    killed = tmp_path / "killed"
+    command = [*TRIPLETNET, "train", "digits", "--out", str(killed), *options]
+    often = ["--save-minutes", "0.001"]
+    assert interrupt([*command, *often], killed, signal.SIGKILL).returncode == -signal.SIGKILL
+    again = run("train", "digits", "--out", killed, *options, *often, "--resume")
+    assert again.returncode == 0, again.stderr
+    assert_same_run(whole, killed)
+
+
+def assert_same_run(first: Path, second: Path) -> None:
+    """Compare bit for bit what two runs came to."""
+    for name in ("encoder.params", "history.csv"):
+        assert (first / name).read_bytes() == (second / name).read_bytes()
