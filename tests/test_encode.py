@@ -163,3 +163,27 @@ def test_the_command(small_run, photos, tmp_path):
         status, _, said = command("encode", *wrong)
         assert status == 2 and said.startswith("tripletnet: error:") and complaint in said
         assert said.count("\n") == 1
+
+
+def test_codes_that_others_were_written_over_are_not_taken_for_these(
+    small_run, photos, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(encoder_module, "_BLOCK", 4)
+    encoder = Encoder.load(small_run)
+    expected, _ = encoder.encode_files([photos / "a"])
+    keep = tmp_path / "kept"
+
+    def stop(stage, done, total):
+        if stage == "encoding":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        encoder.encode_files([photos / "a"], keep=keep, progress=stop)
+    # other pictures, as many, killed before they were saved for the first time
+    monkeypatch.setattr("tripletnet.retrieval.partial_codes.PartialCodes._save", lambda self: None)
+    with pytest.raises(KeyboardInterrupt):
+        encoder.encode_files([photos / "b"], keep=keep, progress=stop)
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    again, _ = encoder.encode_files([photos / "a"], keep=keep)
+    assert np.allclose(again.codes, expected.codes, atol=1e-5)

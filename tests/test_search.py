@@ -16,6 +16,7 @@ from PIL import Image
 from tripletnet.cli import main
 from tripletnet.codes_file import EncodedImages, write_codes
 from tripletnet.errors import InputError
+from tripletnet.retrieval.changes import changing
 from tripletnet.retrieval.compare import Comparison, compare
 from tripletnet.retrieval.encoder import Encoder
 from tripletnet.retrieval.index import Index
@@ -208,3 +209,71 @@ def test_compare_without_a_threshold(small_run, photos, tmp_path):
     with pytest.raises(InputError, match="is no distance"):
         compare(Encoder.load(small_run), "a", "b", math.nan)
     assert Comparison(0.5).same is None and Comparison(0.5, 0.5).same
+
+
+def test_a_moved_collection(index, small_run, photos, tmp_path):
+    moved, run = tmp_path / "moved", tmp_path / "run elsewhere"
+    photos.rename(moved)
+    shutil.copytree(small_run, run)
+    assert tripletnet("index", index, "--root", moved, "--run", run)[0] == 0
+    loaded = Index.load(index)
+    assert (loaded.images.root, loaded.images.run) == (str(moved), str(run))
+    _, said, _ = tripletnet("index", index, "--add", moved, "--json")
+    assert json.loads(said)["done"].startswith("0 pictures added, 0 renewed, 11 were")
+    assert (
+        "6 pictures removed" in tripletnet("index", index, "--remove", moved / "a", "loose.png")[1]
+    )
+    assert "5 pictures removed" in tripletnet("index", index, "--remove", moved)[1]
+
+
+def test_only_one_command_changes_an_index(index, photos):
+    with changing(index):
+        status, _, said = tripletnet("index", index, "--remove", "a")
+    assert status == 2 and "another command is changing this index" in said
+    assert tripletnet("index", index, "--remove", "a")[0] == 0
+    assert not index.with_name("index.lock").exists()
+
+
+def test_a_name_means_what_the_index_has_before_what_lies_here(index, photos, monkeypatch):
+    (photos / "b/a").mkdir()
+    shutil.copy(photos / "a/1.png", photos / "b/a/1.png")
+    tripletnet("index", index, "--add", photos)
+    monkeypatch.chdir(photos / "b")
+    assert "5 pictures removed" in tripletnet("index", index, "--remove", "a")[1]
+    assert "b/a/1.png" in Index.load(index).images.paths
+
+
+def test_a_table_that_cannot_be_made_leaves_the_one_before(index, photos, tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("before")
+    (tmp_path / "bad.png").write_bytes(b"")
+    status, said, _ = tripletnet("search", index, tmp_path / "bad.png", "--csv", table)
+    assert status == 2 and table.read_text() == "before"
+    status, said, _ = tripletnet("search", index, tmp_path / "none.png", "--json")
+    assert status == 2 and said == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--remove", ""], "an empty name: is not in the index"),
+        (["--remove", "x", "--seed", "-1"], "'-1' is no seed"),
+        (["--root", "."], None),
+        (["--add", b"\xff.png".decode("utf-8", "surrogateescape")], "not valid UTF-8"),
+    ],
+)
+def test_odd_names(index, options, complaint):
+    status, _, said = tripletnet("index", index, *options)
+    assert (status, said) == (0, "") if complaint is None else status == 2 and complaint in said
+
+
+def test_huge_numbers(index, photos):
+    status, said, _ = tripletnet(
+        "search", index, photos / "a/1.png", "-k", 10**11, "--max-distance", "inf", "--json"
+    )
+    assert status == 0 and len(json.loads(said)["results"][0]["neighbours"]) == 10
+    pair = (photos / "a/0.png", photos / "a/1.png", "--max-distance", "inf", "--json")
+    run = Index.load(index).images.run
+    assert json.loads(tripletnet("compare", run, *pair)[1])["threshold"] is None
+    status, _, said = tripletnet("search", index, photos / "a/1.png", "--plot", photos)
+    assert status == 2 and "is a folder" in said

@@ -17,6 +17,8 @@ from tripletnet.files import PathLike, atomic_path
 
 _TEXTS = ("paths", "digests")
 _WORDS = ("fingerprint", "root", "run")
+# what NumPy and zipfile raise for damaged files
+_UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 _FIELDS = ("codes", "labels", "sizes", *_TEXTS, *_WORDS)
 
 
@@ -112,7 +114,7 @@ def read_codes(path: PathLike) -> EncodedImages:
                     arrays[name] = _read_field(stored, name, path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: not readable as .npz ({error}): write it again") from None
@@ -138,7 +140,7 @@ def read_codes(path: PathLike) -> EncodedImages:
 def _read_field(stored: np.lib.npyio.NpzFile, name: str, path: Path) -> np.ndarray:
     try:
         return stored[name]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except _UNREADABLE as error:
         remedy = "write it again"
         if "allow_pickle" in str(error):
             error = ValueError("Python objects, which are never unpickled")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import shlex
 import sys
 import warnings
@@ -10,6 +11,16 @@ from collections.abc import Sequence
 from typing import Any, Callable, NoReturn, Optional
 
 from tripletnet.errors import InputError
+
+# what a path that was given can be at fault for
+_WRONG_PLACE = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EACCES}
+
+
+def parse_seed(text: str) -> int:
+    """Return a seed that every generator of random numbers takes."""
+    if not text.isdecimal() or int(text) >= 2**31:
+        raise argparse.ArgumentTypeError(f"'{text}' is no seed: give a number from 0 to 2147483647")
+    return int(text)
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -51,14 +62,21 @@ def run_command(
         if hasattr(args, "resume") or getattr(args, "goes_on", False):
             given = list(sys.argv if argv is None else [parser.prog, *argv])
             again = [] if getattr(args, "resume", True) else ["--resume"]
-            interpreter = ["python"] if given[0].endswith(".py") else []
-            command = shlex.join([*interpreter, *given, *again])
+            if given[0].endswith("__main__.py"):
+                given[:1] = ["python", "-m", "tripletnet"]
+            elif given[0].endswith(".py"):
+                given.insert(0, "python")
+            command = shlex.join([*given, *again])
             print(f"\ntripletnet: stopped, and saved. To go on: {command}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
-    except (RuntimeError, OSError) as error:
+    except OSError as error:
+        if error.errno not in _WRONG_PLACE or error.filename is None:
+            sys.exit(_complain(1, f"{error}"))
+        sys.exit(_complain(2, f"{error.filename}: {error.strerror}: give another place"))
+    except RuntimeError as error:
         sys.exit(_complain(1, f"{error}"))
     sys.exit(status or 0)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,8 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
+
+from tripletnet.command import parse_seed
 
 if TYPE_CHECKING:
     from tripletnet.plots.contact_sheet import Tile
@@ -41,10 +44,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.95,
         help="calibrate for so much of what is found to be right (default: %(default)s)",
     )
+    add("--run", dest="run_folder", metavar="RUN", type=Path, help="the run, if it was moved")
     add("--keep", choices=["best"], help="name the largest, then sharpest picture of each group")
     add("--out", metavar="FOLDER", type=Path, help="write groups.csv and sheet.png there")
     add("--json", action="store_true", help="print everything as JSON")
-    add("--seed", type=int, default=0, help="decides all that is random (default: %(default)s)")
+    add(
+        "--seed",
+        type=parse_seed,
+        default=0,
+        help="decides all that is random (default: %(default)s)",
+    )
     add("--device", default="cpu", help="cpu, gpu or gpu:N (the GPU is untested)")
     add("--quiet", action="store_true", help="no progress bars")
 
@@ -60,15 +69,17 @@ def run(args: argparse.Namespace) -> None:
     rows = list(found.rows())
     root = Path(index.images.root or "")
     if args.keep or args.out:
-        _look_at(rows, root)
+        _look_at(rows, index)
     if args.keep:
         _mark_best(rows)
     if args.out:
         _write(args.out, rows, root, f"{args.index.name}: {found.summary}")
     if args.json:
+        from tripletnet.commands.search import finite
+
         told = {
             "pictures": len(index),
-            "max_distance": found.max_distance,
+            "max_distance": finite(found.max_distance),
             "calibration": None if threshold is None else threshold.to_json(),
             "exact": found.count("exact"),
             "near": found.count("near"),
@@ -82,7 +93,8 @@ def run(args: argparse.Namespace) -> None:
     if threshold is not None:
         print(threshold)
     if args.out:
-        print(f"to look through: {args.out / 'groups.csv'}, {args.out / 'sheet.png'}")
+        sheet = f", {args.out / 'sheet.png'}" if rows else ""
+        print(f"to look through: {args.out / 'groups.csv'}{sheet}")
 
 
 def _calibrate(args: argparse.Namespace, index: Index) -> DuplicateThreshold:
@@ -93,11 +105,11 @@ def _calibrate(args: argparse.Namespace, index: Index) -> DuplicateThreshold:
     from tripletnet.retrieval.encoder import Encoder
     from tripletnet.runtime import device
 
-    run_folder = index.images.run
+    run_folder = args.run_folder or index.images.run
     if run_folder is None or not Path(run_folder).is_dir():
         raise InputError(
             f"{args.index}: the run that its codes came from ({run_folder or 'not known'}) is not "
-            "there, and the distance is calibrated by it: give --max-distance"
+            "there, and the distance is calibrated by it: name it by --run, or give --max-distance"
         )
     with stage_bars(args.quiet) as progress:
         return calibrate_duplicates(
@@ -109,18 +121,28 @@ def _calibrate(args: argparse.Namespace, index: Index) -> DuplicateThreshold:
         )
 
 
-def _look_at(rows: list[dict[str, Any]], root: Path) -> None:
-    """Add to each row the picture's width, height and sharpness; None where it is not there."""
-    from tripletnet.data.decode import ImageError, decode_image
+def _look_at(rows: list[dict[str, Any]], index: Index) -> None:
+    """Add to each row the picture's width, height and sharpness; None where it is not there.
+
+    A picture that has changed since it was indexed is not the one that the row tells of.
+    """
+    from tripletnet.data.decode import ImageError, decode_image, read_bytes
     from tripletnet.retrieval.keep import sharpness
     from tripletnet.runtime import usable_cores
 
+    root = Path(index.images.root or "")
+    digests = dict(zip(index.images.paths, index.images.digests or ()))
+
     def measure(row: dict[str, Any]) -> Optional[str]:
         row.update(width=None, height=None, sharpness=None)
+        path = root / row["path"]
         try:
-            picture = decode_image(root / row["path"])
+            data = read_bytes(path)
+            if digests.get(row["path"], "") not in ("", hashlib.sha256(data).hexdigest()):
+                return f"{path}: has changed since it was indexed: add it again (index --add)"
+            picture = decode_image(data)
         except ImageError as error:
-            return str(error)
+            return f"{path}: {error.reason}"
         height, width = picture.shape[:2]
         row.update(width=width, height=height, sharpness=round(sharpness(picture), 2))
         return None
@@ -178,7 +200,9 @@ def _write(folder: Path, rows: list[dict[str, Any]], root: Path, title: str) -> 
         table.writeheader()
         table.writerows(rows)
     groups = [list(group) for _, group in groupby(rows, key=itemgetter("group"))]
-    if groups:
+    if not groups:  # an earlier sheet would not belong to this table
+        (folder / "sheet.png").unlink(missing_ok=True)
+    else:
         shown = [[_tile(row, root) for row in group[:_MEMBERS]] for group in groups[:_GROUPS]]
         hidden = [max(0, len(group) - _MEMBERS) for group in groups[:_GROUPS]]
         if len(groups) > _GROUPS:

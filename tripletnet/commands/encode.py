@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import time
 from pathlib import Path
 
@@ -31,6 +30,7 @@ def run(args: argparse.Namespace) -> None:
     from tripletnet.errors import InputError
     from tripletnet.progress import stage_bars, tell_left_out
     from tripletnet.retrieval.encoder import Encoder
+    from tripletnet.retrieval.partial_codes import PartialCodes
     from tripletnet.runtime import device
 
     if args.out.is_dir():
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
     with stage_bars(args.quiet) as progress:
         encoded, left_out = encoder.encode_files(args.images, keep=keep, progress=progress)
     write_codes(args.out, encoded)
-    shutil.rmtree(keep)
+    PartialCodes.remove(keep)
     tell_left_out(left_out, args.out.with_name(f"{args.out.name}.left_out.tsv"))
     seconds = time.monotonic() - start
     print(f"{len(encoded):,} pictures encoded in {seconds:,.1f} s: {args.out}")

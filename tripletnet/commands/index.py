@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
+from tripletnet.command import parse_seed
 from tripletnet.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = (
         "tripletnet index RUN IMAGES... --out INDEX [--memory SIZE]\n"
         "       tripletnet index CODES.npz --out INDEX [--memory SIZE]\n"
-        "       tripletnet index INDEX --add IMAGES... | --remove PATH... | --info"
+        "       tripletnet index INDEX --add IMAGES... | --remove PATH... | --root FOLDER | --info"
     )
     add = parser.add_argument
     add(
@@ -50,6 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--add", metavar="IMAGES", nargs="+", type=Path, help="add pictures, and those that changed"
     )
     change.add_argument("--remove", metavar="PATH", nargs="+", help="remove pictures or folders")
+    change.add_argument(
+        "--root", metavar="FOLDER", type=Path, help="note that the pictures lie there now"
+    )
     change.add_argument("--info", action="store_true", help="show what the index holds")
     add(
         "--run",
@@ -59,7 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the run folder of the codes, if it has been moved since",
     )
     add("--json", action="store_true", help="print JSON instead of text")
-    add("--seed", type=int, default=0, help="decides all that is random (default: %(default)s)")
+    add(
+        "--seed",
+        type=parse_seed,
+        default=0,
+        help="decides all that is random (default: %(default)s)",
+    )
     add("--device", default="cpu", help="cpu, gpu or gpu:N (the GPU is untested)")
     add("--quiet", action="store_true", help="no progress bars")
     parser.set_defaults(goes_on=True)
@@ -67,37 +74,90 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Do what was asked for and show what the index holds then."""
-    from tripletnet.retrieval.index import Index
-
-    if args.info or args.add or args.remove:
+    if args.info or args.add or args.remove or args.root:
         if args.out or args.images:
             raise InputError("index: --out and IMAGES make an index; to change one, name it alone")
-        index = Index.load(args.source)
-        done = ""
-        if args.add:
-            done = _add(index, args)
-        elif args.remove:
-            names = _names_of(index, args.remove)
-            index.remove(names)
-            done = f"{len(names):,} pictures removed"
-        if done:
-            index.save(args.source)
-        _show(index, args.json, done)
+        _change(args)
         return
     if args.out is None:
         raise InputError("index: name the index to make with --out, or ask for --info, --add, ...")
     if args.out.exists():
-        raise InputError(
-            f"{args.out}: exists: add to it (tripletnet index {args.out} --add IMAGES), or name "
-            "another with --out"
-        )
+        add_to_it = f"add to it (tripletnet index {args.out} --add IMAGES), or "
+        is_index = (args.out / "index.json").exists()
+        raise InputError(f"{args.out}: exists: {add_to_it * is_index}name another with --out")
+
+    from tripletnet.retrieval.index import Index
+    from tripletnet.retrieval.index_plan import check_kind
+    from tripletnet.retrieval.partial_codes import PartialCodes
+
+    check_kind(args.kind)
     encoded, threshold = _encoded(args)
     index = Index.build(
         encoded, memory=args.memory, kind=args.kind, threshold=threshold, seed=args.seed
     )
     index.save(args.out)
-    shutil.rmtree(_kept(args.out), ignore_errors=True)
+    if args.images:
+        PartialCodes.remove(_kept(args.out))
     _show(index, args.json, f"index: {args.out}")
+
+
+def _change(args: argparse.Namespace) -> None:
+    """Add, remove, or note a new place, and save the index; or only show it."""
+    from tripletnet.retrieval.changes import add_pictures, changing, paths_named
+    from tripletnet.retrieval.index import Index
+    from tripletnet.retrieval.partial_codes import PartialCodes
+
+    if args.info:
+        _show(Index.load(args.source), args.json)
+        return
+    if not (args.source / "index.json").is_file():
+        Index.load(args.source)  # says what is wrong
+    with changing(args.source):
+        index = Index.load(args.source)
+        if args.run_folder is not None:
+            _take_run(index, args)
+        if args.add:
+            encoded = _encode_for(index, args)
+            done = str(add_pictures(index, encoded))
+        elif args.remove:
+            names = paths_named(index, args.remove)
+            index.remove(names)
+            done = f"{len(names):,} pictures removed"
+        else:
+            index.images = replace(index.images, root=str(args.root.resolve()))
+            done = "the pictures' new place is noted"
+        index.save(args.source)
+    PartialCodes.remove(_kept(args.source))
+    _show(index, args.json, done)
+
+
+def _take_run(index: Index, args: argparse.Namespace) -> None:
+    """Note where the run of an index lies now."""
+    from tripletnet.runs import read_description
+
+    _check_fingerprint(args.run_folder, index.images.fingerprint)
+    read_description(args.run_folder)
+    index.images = replace(index.images, run=str(args.run_folder.resolve()))
+
+
+def _check_fingerprint(run: Path, fingerprint: Optional[str]) -> None:
+    from tripletnet.runs import read_description
+
+    made_by = read_description(run).get("fingerprint")
+    if fingerprint is not None and made_by != fingerprint:
+        raise InputError(
+            f"{run}: its encoder ({str(made_by)[:12]}) is not the one that made the codes "
+            f"({fingerprint[:12]}): give that run"
+        )
+
+
+def _encode_for(index: Index, args: argparse.Namespace) -> EncodedImages:
+    """Encode pictures to add, with the encoder that the index is of."""
+    from tripletnet.commands.search import find_run
+
+    run = find_run(index, args.source, args.run_folder)
+    _check_fingerprint(run, index.images.fingerprint)
+    return _encode(run, args.add, args, _kept(args.source))
 
 
 def parse_size(text: str) -> int:
@@ -107,7 +167,7 @@ def parse_size(text: str) -> int:
         if match is None:
             raise ValueError
         return int(float(match[1]) * _UNITS[match[2]])
-    except ValueError:
+    except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(f"'{text}' is no size: give it as 500MB or 6GB") from None
 
 
@@ -116,12 +176,15 @@ def _encoded(args: argparse.Namespace) -> tuple[EncodedImages, Optional[float]]:
     from tripletnet.codes_file import read_codes
     from tripletnet.runs import read_threshold
 
+    if not args.source.exists():
+        raise InputError(f"{args.source}: no such run folder or file of codes")
     if not args.source.is_dir():
         if args.images:
             raise InputError(f"{args.source}: to index pictures, name the run folder first")
         encoded = read_codes(args.source)
         run = args.run_folder or (Path(encoded.run) if encoded.run else None)
         if args.run_folder is not None:
+            _check_fingerprint(args.run_folder, encoded.fingerprint)
             encoded = replace(encoded, run=str(args.run_folder.resolve()))
         return encoded, read_threshold(run) if run is not None and run.is_dir() else None
     if not args.images:
@@ -149,61 +212,10 @@ def _encode(
     return encoded
 
 
-def _add(index: Index, args: argparse.Namespace) -> str:
-    """Add pictures that are new, and those that have changed since; say how many."""
-    from tripletnet.commands.search import find_run
-
-    encoded = _encode(find_run(index, args.source, args.run_folder), args.add, args)
-    root = index.images.root or encoded.root or "."
-    paths = [
-        Path(os.path.relpath(Path(encoded.root or ".") / path, root)).as_posix()
-        for path in encoded.paths or ()
-    ]
-    known = dict(zip(index.images.paths, index.images.digests or ()))
-    digests = encoded.digests or [""] * len(paths)
-    changed = [p for p, digest in zip(paths, digests) if p in known and known[p] != digest]
-    chosen = [row for row, p in enumerate(paths) if p not in known or known[p] != digests[row]]
-    if changed:
-        index.remove(changed)
-    if chosen:
-        index.add(
-            replace(
-                encoded,
-                codes=encoded.codes[chosen],
-                labels=None if encoded.labels is None else encoded.labels[chosen],
-                paths=[paths[row] for row in chosen],
-                digests=[digests[row] for row in chosen],
-                sizes=None if encoded.sizes is None else encoded.sizes[chosen],
-                root=root,
-            )
-        )
-    new = len(chosen) - len(changed)
-    unchanged = len(paths) - len(chosen)
-    return f"{new:,} pictures added, {len(changed):,} renewed, {unchanged:,} were there already"
-
-
-def _names_of(index: Index, wanted: Sequence[str]) -> list[str]:
-    """Return the paths in the index that `wanted` names: as indexed, or files and folders."""
-    known = set(index.images.paths)
-    root = Path(index.images.root or ".")
-    chosen: dict[str, None] = {}
-    for name in wanted:
-        as_file = Path(os.path.relpath(name, root)).as_posix()
-        found = [n for n in (name, as_file) if n in known][:1] or [
-            path
-            for path in index.images.paths
-            if path.startswith((f"{name.rstrip('/')}/", f"{as_file}/"))
-        ]
-        if not found:
-            raise InputError(f"{name}: is not in the index, whose paths are relative to {root}")
-        chosen.update(dict.fromkeys(found))
-    return list(chosen)
-
-
-def _show(index: Index, as_json: bool, done: str) -> None:
+def _show(index: Index, as_json: bool, done: str = "") -> None:
     about: dict[str, Any] = index.info()
     if as_json:
-        print(json.dumps(about, ensure_ascii=False))
+        print(json.dumps({**about, "done": done}, ensure_ascii=False))
         return
     if done:
         print(done)

@@ -58,6 +58,9 @@ def run(args: argparse.Namespace) -> None:
     from tripletnet.retrieval.search_pictures import search_pictures
     from tripletnet.runtime import device
 
+    for path in (args.plot, args.csv):
+        if path is not None and path.is_dir():
+            raise InputError(f"{path}: is a folder: name a file to write")
     index = Index.load(args.index)
     encoder = Encoder.load(find_run(index, args.index, args.run_folder), device(args.device))
     limit = reach(args.max_distance, index.threshold)
@@ -81,10 +84,10 @@ def run(args: argparse.Namespace) -> None:
             count += 1
         if args.json:
             print("]}")
-    if not args.quiet or not count:
-        tell_left_out(left_out)
-    if not count:
-        raise InputError(f"{args.pictures[0]}: none of the pictures can be used")
+        if not args.quiet or not count:
+            tell_left_out(left_out)
+        if not count:  # said here, so that an earlier table stays
+            raise InputError(f"{args.pictures[0]}: none of the pictures can be used")
     if args.csv is not None and not args.json:
         print(f"{count:,} pictures searched for: {args.csv}")
     elif not args.json:

@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional, Union
 
+from tripletnet.command import parse_seed
+
 if TYPE_CHECKING:
     from tripletnet.data import ImageSet
     from tripletnet.training import TrainedRun
@@ -64,7 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--save-minutes", type=float, default=5.0, help="between checkpoints (default: %(default)s)"
     )
-    add("--seed", type=int, default=0, help="decides all that is random (default: %(default)s)")
+    add(
+        "--seed",
+        type=parse_seed,
+        default=0,
+        help="decides all that is random (default: %(default)s)",
+    )
     add("--device", default="cpu", help="cpu, gpu or gpu:N (the GPU is untested)")
     add("--quiet", action="store_true", help="no progress bar")
 

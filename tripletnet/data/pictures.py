@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tripletnet.data.scan import LeftOut, Walk, split_folders
+from tripletnet.data.scan import LeftOut, Walk, is_unicode, split_folders
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike
 
@@ -55,7 +55,10 @@ def list_pictures(paths: Sequence[PathLike]) -> PictureListing:
     named = [Path(os.path.abspath(path)) for path in paths]  # noqa: PTH100
     folders = {path for path in named if path.is_dir()}
     for given, path in zip(paths, named):
-        if path not in folders and not path.exists():
+        if not is_unicode(str(path)):
+            shown = os.fsencode(path).decode("utf-8", "replace")
+            raise InputError(f"{shown}: its name is not valid UTF-8: rename it")
+        if path not in folders and not os.path.exists(path):  # noqa: PTH110 - never raises
             raise InputError(f"{given}: no such file or folder")
     whole = len(named) == 1 and bool(folders)
     around = [str(path if path in folders else path.parent) for path in named]
@@ -76,7 +79,9 @@ def list_pictures(paths: Sequence[PathLike]) -> PictureListing:
         for file in files:
             below = file.path.partition("/")[2] if _first(file.path) in splits else file.path
             entry = (file.size, file.changed, _first(below))
-            found.setdefault(prefix + file.path, entry)
+            known = found.get(prefix + file.path)
+            if known is None or not known[2]:  # named as a file before, and now with its folder
+                found[prefix + file.path] = entry
         left_out += [LeftOut(prefix + item.path, item.reason) for item in walk.left_out]
     if not found:
         raise InputError(f"{', '.join(map(str, paths)) or 'no path'}: no pictures there")

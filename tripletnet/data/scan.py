@@ -188,7 +188,7 @@ class Walk:
             if entry.name.startswith("."):
                 continue
             path = f"{folder}/{entry.name}" if folder else entry.name
-            if not _is_unicode(path):
+            if not is_unicode(path):
                 shown = os.fsencode(path).decode("utf-8", "replace")
                 self.leave_out([shown], "its name is not valid UTF-8: rename it")
                 continue
@@ -216,7 +216,8 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _is_unicode(name: str) -> bool:
+def is_unicode(name: str) -> bool:
+    """Return whether a name holds no bytes that are not UTF-8."""
     try:
         name.encode()
     except UnicodeEncodeError:

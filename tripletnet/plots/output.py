@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -13,7 +14,9 @@ from tripletnet.files import PathLike, atomic_path
 
 def save_figure(figure: Figure, path: PathLike, dpi: int = 120) -> None:
     """Write a figure as PNG, whole or not at all."""
-    with atomic_path(path) as scratch:
+    with atomic_path(path) as scratch, warnings.catch_warnings():
+        # a file's name may hold letters that no font at hand has
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure.savefig(scratch, dpi=dpi, format="png")
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from tripletnet.codes import check_labels
 from tripletnet.codes_file import EncodedImages
+from tripletnet.data.scan import is_unicode
 from tripletnet.errors import InputError
 
 
@@ -69,6 +70,9 @@ class Catalogue:
         for name, values in (("paths", paths), ("digests", digests), ("sizes", images.sizes)):
             if values is not None and len(values) != count:
                 raise InputError(f"{name}: {len(values)} for {count} codes; give one for each")
+        for path in paths:
+            if "\0" in path or not is_unicode(path):
+                raise InputError(f"paths: {path!r} can be no name of a file; rename it")
         if len(set(paths)) < count:
             twice = Counter(paths).most_common(1)[0][0]
             raise InputError(f"paths: {twice} is there twice; leave one of them out")

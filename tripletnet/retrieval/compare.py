@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Optional
 
@@ -40,7 +41,9 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         """Return it for JSON."""
-        return {**asdict(self), "same": self.same}
+        limit = self.threshold
+        finite = limit if limit is not None and math.isfinite(limit) else None
+        return {**asdict(self), "threshold": finite, "same": self.same}
 
 
 def compare(

@@ -230,6 +230,8 @@ class Index:
         self._check_width(queries, "queries")
         if k < 1:
             raise InputError(f"k: {k} neighbours asked for; use 1 or more")
+        if max_distance is not None and not max_distance >= 0:
+            raise InputError(f"max_distance is {max_distance}: give a squared distance, 0 or more")
         banned = None if exclude is None else Exclusion(exclude, len(queries), len(self))
         asked = k if banned is None else k + banned.most
         distances, rows = self._nearest(queries, min(asked, len(self)))
@@ -293,7 +295,7 @@ class Index:
         block = block or max(1, PAIRS_BYTES // (12 * max(1, len(self))))
         holder = storage(self.faiss_index, self.kind)
         # FAISS takes what is below a radius
-        radius = float(np.nextafter(np.float32(max_distance), np.float32(np.inf)))
+        radius = float(np.nextafter(np.float32(min(max_distance, 1e30)), np.float32(np.inf)))
         for start in range(0, len(self), block):
             rows = np.arange(start, min(start + block, len(self)))
             load_faiss()
@@ -349,6 +351,8 @@ class Index:
         words = {name: about[name] for name in ("root", "fingerprint", "run")}
         images = Catalogue.from_arrays(arrays, **words)
         places = arrays.get("places")
+        if len(images) != (faiss_index.ntotal if places is None else len(places)):
+            raise InputError(f"{path}: damaged, its images and codes differ: build it again")
         return cls(faiss_index, images, about["kind"], about["recall"], about["threshold"], places)
 
     def _check_width(self, codes: np.ndarray, name: str) -> None:

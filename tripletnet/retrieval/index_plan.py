@@ -46,6 +46,12 @@ class Plan:
     subquantizers: int = 0
 
 
+def check_kind(kind: str) -> None:
+    """Raise InputError unless there is such a kind of index."""
+    if kind not in ("auto", *KINDS):
+        raise InputError(f"kind '{kind}' is not known: use auto or one of {', '.join(KINDS)}")
+
+
 def plan_index(count: int, size: int, memory: Optional[int] = None, kind: str = "auto") -> Plan:
     """Choose the most exact kind of index that fits.
 
@@ -73,8 +79,7 @@ def plan_index(count: int, size: int, memory: Optional[int] = None, kind: str = 
     InputError
         If the kind is not known, or nothing fits; the message tells the least that would do.
     """
-    if kind not in ("auto", *KINDS):
-        raise InputError(f"kind '{kind}' is not known: use auto or one of {', '.join(KINDS)}")
+    check_kind(kind)
     if memory is None:
         memory = int(FREE_PART * free_memory())
     plans = [plan for plan in _plans(count, size, memory) if kind in ("auto", plan.kind)]

@@ -139,7 +139,10 @@ def read_about(folder: PathLike) -> dict[str, Any]:
             f"{folder}: not an index, it has no {DESCRIPTION}: give a folder that tripletnet "
             "index has written"
         )
-    about = read_json(path)
+    try:
+        about = read_json(path)
+    except InputError as error:
+        raise InputError(f"{error}: build the index again") from None
     digest = about.pop("sha256", None) if isinstance(about, dict) else None
     if digest is None or digest != _digest(about):
         raise InputError(f"{path}: damaged, its check sum is wrong: build the index again")

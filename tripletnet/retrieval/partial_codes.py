@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from tripletnet.errors import InputError
 from tripletnet.files import PathLike, read_json, write_json
 
 _SECONDS_BETWEEN_SAVES = 5.0
+_CODES, _STATE = "codes.f32", "state.json"
 
 
 class PartialCodes:
@@ -49,11 +51,13 @@ class PartialCodes:
             return
         place = Path(folder)
         self._key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
-        self._state = place / "state.json"
-        codes = place / "codes.f32"
+        self._state = place / _STATE
+        codes = place / _CODES
         try:
             place.mkdir(parents=True, exist_ok=True)
             self.done = self._stored(codes, shape)
+            if not self.done:  # what it tells of is about to be written over
+                self._state.unlink(missing_ok=True)
             mode: Any = "r+" if self.done else "w+"
             self.codes = np.memmap(codes, np.float32, mode, shape=shape)
         except OSError as error:
@@ -83,6 +87,14 @@ class PartialCodes:
             self.codes.flush()
             write_json(self._state, {"key": self._key, "done": self.done})
             self._saved = time.monotonic()
+
+    @staticmethod
+    def remove(folder: PathLike) -> None:
+        """Remove the codes that were kept in a folder, and the folder if nothing else is in it."""
+        for name in (_CODES, _STATE):
+            Path(folder, name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            Path(folder).rmdir()
 
     def __enter__(self) -> PartialCodes:
         return self

@@ -77,6 +77,11 @@ class PictureResult:
 
 def check_same_encoder(index: Index, encoder: Encoder) -> None:
     """Raise InputError unless the index holds codes of this encoder."""
+    if index.code_size != encoder.code_size:
+        raise InputError(
+            f"{encoder.run}: its encoder makes codes of {encoder.code_size} numbers, and those of "
+            f"the index have {index.code_size}: give the run that made them"
+        )
     theirs = index.images.fingerprint
     if theirs is not None and theirs != encoder.fingerprint:
         raise InputError(
@@ -111,9 +116,9 @@ def search_pictures(
     left_out : callable, optional
         Called with each file that cannot be used. Default: the first one is an error.
 
-    Yields
-    ------
-    PictureResult
+    Returns
+    -------
+    iterator of PictureResult
         One for each picture. A picture that is in the index is not its own neighbour.
 
     Raises
@@ -126,6 +131,7 @@ def search_pictures(
         raise InputError(f"k: {k} neighbours asked for; use 1 or more")
     if not max_distance >= 0:
         raise InputError(f"max_distance: {max_distance} is no distance; use 0 or more")
+    k = min(k, max(1, len(index)))
     listing = list_pictures(paths)
     for item in listing.left_out:
         if left_out is not None:
@@ -146,15 +152,18 @@ def search_pictures(
             return LeftOut(str(path), error.reason)
         return path, pixels, rows_of.get(hashlib.sha256(data).hexdigest(), [])
 
-    with ThreadPoolExecutor(usable_cores()) as pool:
-        for start in range(0, len(listing.files), _BLOCK):
-            read_all = list(pool.map(read, listing.files[start : start + _BLOCK]))
-            queries = [entry for entry in read_all if not isinstance(entry, LeftOut)]
-            for entry in read_all:
-                if isinstance(entry, LeftOut) and left_out is not None:
-                    left_out(entry)
-            if queries:
-                yield from _search(index, encoder, queries, k, max_distance)
+    def results() -> Iterator[PictureResult]:
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            for start in range(0, len(listing.files), _BLOCK):
+                read_all = list(pool.map(read, listing.files[start : start + _BLOCK]))
+                queries = [entry for entry in read_all if not isinstance(entry, LeftOut)]
+                for entry in read_all:
+                    if isinstance(entry, LeftOut) and left_out is not None:
+                        left_out(entry)
+                if queries:
+                    yield from _search(index, encoder, queries, k, max_distance)
+
+    return results()  # a generator of its own, so that what is wrong above is said at once
 
 
 def _search(

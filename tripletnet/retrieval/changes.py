@@ -1,0 +1,121 @@
+"""Change an index: add pictures that are new or have changed, find what is to be removed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from tripletnet.codes_file import EncodedImages
+from tripletnet.errors import InputError
+from tripletnet.files import PathLike
+from tripletnet.retrieval.index import Index
+
+
+@dataclass(frozen=True)
+class Added:
+    """How many pictures were new, have changed, and were in the index as they are."""
+
+    new: int
+    renewed: int
+    unchanged: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.new:,} pictures added, {self.renewed:,} renewed, "
+            f"{self.unchanged:,} were there already"
+        )
+
+
+@contextmanager
+def changing(folder: PathLike) -> Iterator[None]:
+    """Keep others from changing an index on the disk between its loading and its saving.
+
+    Raises
+    ------
+    InputError
+        If somebody else is changing it.
+    """
+    lock = FileLock(f"{folder}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(f"{folder}: another command is changing this index: let it end") from None
+    try:
+        yield
+    finally:
+        lock.release()
+        Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def add_pictures(index: Index, encoded: EncodedImages) -> Added:
+    """Add encoded pictures that are new, and those whose content has changed, to an index.
+
+    Raises
+    ------
+    InputError
+        If they are another encoder's, or what is known of the ones is not known of the others.
+    """
+    root = index.images.root or encoded.root or "."
+    paths = [
+        Path(os.path.relpath(Path(encoded.root or ".") / path, root)).as_posix()
+        for path in encoded.paths or ()
+    ]
+    known = dict(zip(index.images.paths, index.images.digests or ()))
+    digests = encoded.digests or [""] * len(paths)
+    changed = [p for p, digest in zip(paths, digests) if p in known and known[p] != digest]
+    chosen = [row for row, p in enumerate(paths) if p not in known or known[p] != digests[row]]
+    if changed:
+        index.remove(changed)
+    if chosen:
+        index.add(
+            replace(
+                encoded,
+                codes=encoded.codes[chosen],
+                labels=None if encoded.labels is None else encoded.labels[chosen],
+                paths=[paths[row] for row in chosen],
+                digests=[digests[row] for row in chosen],
+                sizes=None if encoded.sizes is None else encoded.sizes[chosen],
+                root=root,
+            )
+        )
+    return Added(len(chosen) - len(changed), len(changed), len(paths) - len(chosen))
+
+
+def paths_named(index: Index, names: Sequence[str]) -> list[str]:
+    """Return the paths in the index that are meant: as it has them, or files and folders.
+
+    Raises
+    ------
+    InputError
+        If a name means none of them.
+    """
+    root = Path(index.images.root or ".")
+    known = set(index.images.paths)
+    chosen: dict[str, None] = {}
+    for name in names:
+        as_file = Path(os.path.relpath(name or ".", root)).as_posix() if name else ""
+        readings = [
+            [path for path in (name, as_file) if path in known][:1],
+            _below(name.rstrip("/"), index.images.paths),
+            _below(as_file, index.images.paths),
+        ]
+        found = next((paths for paths in readings if paths), None)
+        if not name or found is None:
+            raise InputError(
+                f"{name or 'an empty name'}: is not in the index, whose paths are relative to "
+                f"{root}"
+            )
+        chosen.update(dict.fromkeys(found))
+    return list(chosen)
+
+
+def _below(folder: str, paths: Sequence[str]) -> list[str]:
+    """Return the paths that lie below a folder; "." is the root."""
+    if folder == ".":
+        return [path for path in paths if not path.startswith("../")]
+    return [path for path in paths if folder and path.startswith(f"{folder}/")]
