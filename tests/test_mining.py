@@ -184,7 +184,7 @@ def test_distances_of_long_codes_overflow_nothing():
 
 @pytest.mark.parametrize(("cutoff", "beyond"), [(0, 1.4), (1.5, 1.4), (0.5, 2.5)])
 def test_cutoffs_that_make_no_sense(cutoff, beyond):
-    with pytest.raises(InputError, match="cutoff is .* give distances"):
+    with pytest.raises(InputError, match=r"cutoff is .* give distances"):
         DistanceWeighted(cutoff, beyond)
 
 
