@@ -2,9 +2,9 @@
 
     python -m benchmarks.mining [--rounds 5] [--batch 384] [--json FILE]
 
-A step is forward, triplet hinge over random triplets, backward and SGD with momentum on one batch of
-uint8 pixels. A miner starts from the batch's codes of 1,024 numbers and ends with its triplets: what
-a step waits for because of it. All take their turns, round after round.
+A step is forward, triplet hinge over random triplets, backward and SGD with momentum on one batch
+of uint8 pixels. A miner starts from the batch's codes of 1,024 numbers and ends with its triplets:
+what a step waits for because of it. All take their turns, round after round.
 """
 
 from __future__ import annotations

@@ -83,10 +83,11 @@ class MarginLoss(BatchLoss):
         with self.name_scope():
             self.boundary = self.params.get(
                 "boundary",
-                shape=(1,),
+                shape=(0,),  # until bind
                 init=mx.init.Constant(beta),
                 lr_mult=boundary_rate,
                 wd_mult=0,
+                allow_deferred_init=True,
             )
 
     def bind(self, classes: int) -> None:

@@ -92,7 +92,7 @@ class MultiSimilarity(BatchLoss):
     alpha, beta, epsilon : float
         2, 50 and 0.1, as in the paper.
     threshold : float
-        lambda: 0.5, as in the authors' code; above 1 minus a margin few same pairs ever get.
+        lambda: 0.5, as in the authors' code; the paper's text has 1.
     distance : str or Distance
         The similarity is 1 - 2 d / (distance of opposite codes): the paper's cosine for ``cosine``,
         the default, and ``squared``.

@@ -66,9 +66,9 @@ def make_trainer(
     return Trainer(network, loss, images, config, device, callbacks, checkpoints), history
 
 
-def settled(config: TrainingConfig) -> TrainingConfig:
+def settled(config: TrainingConfig, loss: Optional[BatchLoss] = None) -> TrainingConfig:
     """Return `config` with the learning rate that its loss and optimiser take by default."""
-    loss = make_loss(config)  # refuses what does not go together before anything is done
+    loss = loss or make_loss(config)  # refuses what does not go together, before all else
     if config.learning_rate is not None:
         return config
     rate = 0.001 if config.optimizer == "adam" else loss.learning_rate
@@ -97,9 +97,9 @@ def fit_encoder(
     InputError
         If the choices do not fit together or do not fit the images.
     """
-    config = settled(config)
-    encoder = make_encoder(config, images)
     loss = loss or make_loss(config)
+    config = settled(config, loss)
+    encoder = make_encoder(config, images)
     trainer, _ = make_trainer(encoder, loss, images, config, label="encoder", **options)
     trainer.start()
     trainer.run()
