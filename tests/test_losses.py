@@ -10,19 +10,30 @@ from hypothesis import strategies as st
 from tripletnet.backend import mx
 from tripletnet.errors import InputError
 from tripletnet.losses import (
+    DISTANCES,
     LOSSES,
+    MINERS,
     AllTriplets,
     BatchLoss,
+    Contrastive,
+    MarginLoss,
+    MultiSimilarity,
+    NTXent,
     RandomTriplets,
     SoftmaxCrossEntropy,
     SupervisedContrastive,
     TripletHinge,
+    TripletLoss,
+    contrastive,
     get_loss,
+    options_of,
     pairwise_squared_euclidean,
     squared_euclidean,
     supervised_contrastive,
     triplet_hinge,
 )
+from tripletnet.losses.mining import BatchHard, Miner, PairMasks, Triplets
+from tripletnet.training.callbacks import Callback
 
 
 def draw_codes(count: int, size: int = 5, seed: int = 0) -> np.ndarray:
@@ -31,8 +42,12 @@ def draw_codes(count: int, size: int = 5, seed: int = 0) -> np.ndarray:
     return codes / np.linalg.norm(codes, axis=1, keepdims=True)
 
 
-def distances_of(codes: np.ndarray) -> np.ndarray:
-    return ((codes[:, None] - codes[None, :]) ** 2).sum(axis=2)
+def distances_of(codes: np.ndarray, distance: str = "squared") -> np.ndarray:
+    if distance == "cosine":
+        units = codes / np.sqrt((codes**2).sum(axis=1, keepdims=True) + 1e-8)
+        return 1 - units @ units.T
+    squares = ((codes[:, None] - codes[None, :]) ** 2).sum(axis=2)
+    return squares if distance == "squared" else np.sqrt(squares + 1e-8)
 
 
 def gradient_of(loss: BatchLoss, codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -76,6 +91,55 @@ def test_pairwise_distances_of_symbols():
     graph = pairwise_squared_euclidean(mx.sym.var("codes"))
     (ours,) = graph.eval(codes=mx.nd.array(codes))
     np.testing.assert_allclose(ours.asnumpy(), distances_of(codes), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", DISTANCES)
+def test_distances_of_all_pairs_and_of_given_ones(name):
+    distance = DISTANCES[name]()
+    a, b = 3 * draw_codes(4, seed=1), draw_codes(6, seed=2)
+    expected = distances_of(np.concatenate([a, b]), name)[:4, 4:]
+    ours = distance.pairwise(mx.nd, mx.nd.array(a), mx.nd.array(b)).asnumpy()
+    np.testing.assert_allclose(ours, expected, atol=1e-5)
+    paired = distance.paired(mx.nd, mx.nd.array(a), mx.nd.array(b[:4])).asnumpy()
+    np.testing.assert_allclose(paired, np.diag(expected), atol=1e-5)
+    graphs = (
+        distance.pairwise(mx.sym, mx.sym.var("a"), mx.sym.var("b")),
+        distance.paired(mx.sym, mx.sym.var("a"), mx.sym.var("b")),
+    )
+    for graph, rows in zip(graphs, (b, b[:4])):
+        (value,) = graph.eval(a=mx.nd.array(a), b=mx.nd.array(rows))
+        np.testing.assert_allclose(value.asnumpy(), ours if len(rows) == 6 else paired, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", DISTANCES)
+def test_which_way_is_closer_and_what_is_farthest(name):
+    codes = mx.nd.array([[1, 0], [0.8, 0.6], [0, 1], [-1, 0]])
+    row = DISTANCES[name]().matrix(codes)[0]
+    assert row[0] == pytest.approx(0, abs=2e-4)
+    assert row[3] == pytest.approx(DISTANCES[name].largest)
+    assert all(DISTANCES[name]().closer(a, b) for a, b in zip(row, row[1:]))
+
+
+@pytest.mark.parametrize("name", DISTANCES)
+def test_gradients_of_distances_are_finite_at_equal_codes_and_right_elsewhere(name):
+    distance = DISTANCES[name]()
+    for codes in (np.ones((3, 4)), np.zeros((3, 4)), np.repeat(draw_codes(1, 1024), 3, axis=0)):
+        for form in ("pairwise", "paired"):
+            x = mx.nd.array(codes)
+            x.attach_grad()
+            with mx.autograd.record():
+                value = getattr(distance, form)(mx.nd, x, x)
+            value.backward()
+            np.testing.assert_allclose(x.grad.asnumpy(), 0, atol=0.01)
+    codes, weights = draw_codes(5), np.random.default_rng(1).normal(size=(5, 5))
+    np.fill_diagonal(weights, 0)
+    x = mx.nd.array(codes)
+    x.attach_grad()
+    with mx.autograd.record():
+        value = (distance.pairwise(mx.nd, x, x) * mx.nd.array(weights)).sum()
+    value.backward()
+    numeric = numeric_gradient(lambda c: (distances_of(c, name) * weights).sum(), codes)
+    np.testing.assert_allclose(x.grad.asnumpy(), numeric, atol=1e-4)
 
 
 # --- the hinge over given triplets
@@ -230,6 +294,182 @@ def test_supervised_contrastive_with_nothing_to_tell_apart(labels):
     np.testing.assert_allclose(value, 0, atol=1e-5)
 
 
+# --- the triplet loss over any miner and distance
+
+#: Anchors, sames and diffs, so that every miner can take it.
+DRAWN = np.array([0, 1, 2, 0, 1, 0, 1, 2, 0, 1, 1, 0, 0, 1, 2])
+
+
+def mined_list(loss: TripletLoss, codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the triplets that the loss's miner picks, (T, 3)."""
+    random = np.random.default_rng(5)
+    mined = loss.miner.mine(mx.nd.array(codes), labels, loss.distance, random)
+    if isinstance(mined, PairMasks):
+        return np.argwhere(mined.same[:, :, None] & mined.diff[:, None, :])
+    return np.stack(mined, axis=1)
+
+
+@pytest.mark.parametrize(
+    ("soft", "average"), [(False, "all"), (False, "active"), (True, "all"), (False, None)]
+)
+@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("mining", MINERS)
+def test_the_triplet_loss_and_its_gradient(mining, distance, soft, average):
+    codes = draw_codes(15, seed=2)
+    loss = TripletLoss(0.4, mining, distance, soft, average)
+    triplets = mined_list(loss, codes, DRAWN)
+
+    def slack_of(x):
+        d = distances_of(x, distance)
+        i, p, n = triplets.T
+        return d[i, p] - d[i, n]
+
+    def reference(x):
+        slack = slack_of(x)
+        losses = np.logaddexp(0, slack) if soft else np.maximum(0, 0.4 + slack)
+        active = average == "active" or (average is None and mining == "all")
+        return losses.sum() / ((losses > 0).sum() if active else len(losses))
+
+    loss.random = np.random.default_rng(5)
+    value = loss(mx.nd.array(codes), DRAWN).mean().asscalar()
+    assert value == pytest.approx(reference(codes), rel=1e-4)
+    share = (slack_of(codes) >= 0).mean() if soft else (slack_of(codes) + 0.4 > 0).mean()
+    active = loss.statistics["active"]
+    assert (active if isinstance(active, float) else active.asscalar()) == pytest.approx(share)
+    loss.random = np.random.default_rng(5)
+    ours = gradient_of(loss, codes, DRAWN)
+    np.testing.assert_allclose(ours, numeric_gradient(reference, codes), atol=2e-5)
+
+
+def test_a_triplet_loss_of_nothing_is_0():
+    for mining in MINERS:
+        if mining != "random":
+            assert not gradient_of(TripletLoss(mining=mining), draw_codes(3), np.arange(3)).any()
+
+
+def test_averages_that_make_no_sense():
+    with pytest.raises(InputError, match="average 'most' is not known: use one of all, active"):
+        TripletLoss(average="most")
+    with pytest.raises(InputError, match=r"'active' does not go with a soft margin.*use all"):
+        TripletLoss(soft_margin=True, average="active")
+
+
+# --- losses of pairs
+
+
+def test_contrastive_by_hand():
+    distances, same = np.array([0.5, 0.5, 2.0, 0.0]), np.array([1, 0, 0, 1])
+    assert contrastive(distances, same).tolist() == [0.125, 0.125, 0, 0]
+    assert contrastive(distances, same, 3.0).tolist() == [0.125, 3.125, 0.5, 0]
+
+
+def reference_contrastive(codes, labels, distance):
+    d = distances_of(codes, distance)
+    size = len(labels)
+    losses = [
+        0.5 * (d[i, j] ** 2 if labels[i] == labels[j] else max(0, 0.7 - d[i, j]) ** 2)
+        for i in range(size)
+        for j in range(size)
+        if i != j
+    ]
+    return np.mean(losses)
+
+
+def reference_margin(codes, labels, distance):
+    """Return the loss of Wu et al. 2017 over all triplets of a batch, their pairs one by one."""
+    d = distances_of(codes, distance)
+    losses = []
+    for i in range(len(labels)):
+        for p in range(len(labels)):
+            for n in range(len(labels)):
+                if i != p and labels[i] == labels[p] != labels[n]:
+                    losses += [max(0, 0.2 + d[i, p] - 1.0), max(0, 0.2 - d[i, n] + 1.0)]
+    return np.sum(losses) / np.sum(np.array(losses) > 0)
+
+
+def similarities_of(codes, distance):
+    return 1 - 2 * distances_of(codes, distance) / DISTANCES[distance].largest
+
+
+def reference_multi_similarity(codes, labels, distance):
+    """Return equation 15 of Wang et al. 2019, anchor by anchor, over the pairs of 11 and 12."""
+    s, total = similarities_of(codes, distance), 0.0
+    for i in range(len(labels)):
+        same = [s[i, j] for j in range(len(labels)) if j != i and labels[j] == labels[i]]
+        diff = [s[i, j] for j in range(len(labels)) if labels[j] != labels[i]]
+        if same and diff:
+            kept_same = np.array([x for x in same if x < max(diff) + 0.1])
+            kept_diff = np.array([x for x in diff if x > min(same) - 0.1])
+            if len(kept_same) and len(kept_diff):
+                total += np.log(1 + np.exp(-2 * (kept_same - 0.5)).sum()) / 2
+                total += np.log(1 + np.exp(50 * (kept_diff - 0.5)).sum()) / 50
+    return total / len(labels)
+
+
+def reference_nt_xent(codes, labels, distance):
+    s, losses = np.exp(similarities_of(codes, distance) / 0.3), []
+    for i in range(len(labels)):
+        others = s[i][labels != labels[i]].sum()
+        for p in range(len(labels)):
+            if p != i and labels[p] == labels[i]:
+                losses.append(-np.log(s[i, p] / (s[i, p] + others)))
+    return np.mean(losses)
+
+
+OTHERS = {
+    "contrastive": (lambda d: Contrastive(0.7, d), reference_contrastive),
+    "margin": (lambda d: MarginLoss(beta=1.0, mining="all", distance=d), reference_margin),
+    "multi-similarity": (lambda d: MultiSimilarity(distance=d), reference_multi_similarity),
+    "nt-xent": (lambda d: NTXent(0.3, d), reference_nt_xent),
+}
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("name", OTHERS)
+def test_losses_of_pairs_and_their_gradients(name, distance):
+    make, reference = OTHERS[name]
+    loss, codes = make(distance), draw_codes(8, seed=3)
+    loss.bind(4)
+    loss.initialize()
+    value = loss(mx.nd.array(codes), LABELS).mean().asscalar()
+    assert value == pytest.approx(reference(codes, LABELS, distance), rel=1e-4)
+    numeric = numeric_gradient(lambda x: reference(x, LABELS, distance), codes)
+    ours = gradient_of(loss, codes, LABELS)
+    np.testing.assert_allclose(ours, numeric, atol=1e-4 * max(1, np.abs(numeric).max()))
+
+
+def test_each_class_has_a_boundary_that_learns():
+    """Up where sames lie outside it, down where diffs lie inside."""
+    loss = MarginLoss(mining="all")
+    loss.bind(3)
+    loss.initialize()
+    # class 0 lies at one point, class 1 far apart, class 2 is alone
+    codes = np.array([[1.0, 0], [1, 0], [-1, 0], [0, 1], [-0.9, -0.1]])
+    labels = np.array([0, 0, 1, 1, 2])
+    with mx.autograd.record():
+        value = loss(mx.nd.array(codes), labels).mean()
+    value.backward()
+    gradient = loss.boundary.grad().asnumpy()
+    assert gradient[0] == 0 and gradient[1] != 0 and gradient[2] == 0
+    counts = {"same": 0, "diff": 0}
+    d = distances_of(codes, "euclidean")
+    for i, p, n in [(2, 3, j) for j in (0, 1, 4)] + [(3, 2, j) for j in (0, 1, 4)]:
+        counts["same"] += 0.2 + d[i, p] > 1.2
+        counts["diff"] += 0.2 - d[i, n] > -1.2
+    expected = (counts["diff"] - counts["same"]) / (counts["diff"] + counts["same"])
+    assert gradient[1] == pytest.approx(expected, abs=1e-5)
+    with pytest.raises(InputError, match="3 boundaries, not 4"):
+        loss.bind(4)
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.5])
+def test_nt_xent_of_two_views_is_the_supervised_contrastive_loss(temperature):
+    codes, labels = mx.nd.array(draw_codes(8)), np.array([0, 1, 2, 3, 0, 1, 2, 3])
+    ours = NTXent(temperature)(codes, labels).asnumpy()
+    theirs = SupervisedContrastive(temperature)(codes, labels).asnumpy()
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+
+
 # --- the control's loss, and all of them
 
 
@@ -239,32 +479,68 @@ def test_softmax_cross_entropy_by_hand():
     np.testing.assert_allclose(value, [np.log(2), np.log(4 / 3)], atol=1e-5)
 
 
-@pytest.mark.parametrize("loss", [RandomTriplets(), AllTriplets(), SupervisedContrastive()])
-def test_a_loss_of_codes_that_are_no_numbers_is_none_either(loss):
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_of_codes_that_are_no_numbers_is_none_either(name):
     """So that training sees it and stops."""
     codes = mx.nd.array(np.full((6, 3), np.nan))
-    assert np.isnan(loss(codes, np.array([0, 1] * 3)).mean().asscalar())
+    for mining in MINERS if "mining" in options_of(name) else ["all"]:
+        loss = get_loss(name, mining)
+        loss.bind(2)
+        loss.initialize()
+        assert np.isnan(loss(codes, np.array([0, 1] * 3)).mean().asscalar())
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 0], [0, 1, 2], [0]], ids=["one class", "singles", "one"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_of_batches_without_triplets_are_finite(name, labels):
+    loss = get_loss(name)
+    loss.bind(3)
+    loss.initialize()
+    for codes in (draw_codes(len(labels)), np.ones((len(labels), 3))):
+        assert np.isfinite(loss(mx.nd.array(codes), np.array(labels)).mean().asscalar())
+        assert np.isfinite(gradient_of(loss, codes, np.array(labels))).all()
 
 
 def test_losses_by_name():
-    for name, minings in LOSSES.items():
-        for mining, kind in minings.items():
-            assert type(get_loss(name, mining)) is kind
+    for name, kind in LOSSES.items():
+        assert type(get_loss(name)) is kind
     assert get_loss("triplet", margin=0.3).margin == 0.3
     assert get_loss("supcon", temperature=0.3).temperature == 0.3
+    assert type(get_loss("triplet", "batch-hard").miner) is BatchHard
+    assert get_loss("triplet", "random").sampling == "triplets"
 
 
-def test_an_unknown_loss_is_answered_with_the_known_ones():
-    with pytest.raises(InputError, match="loss 'arcface' is not known") as caught:
-        get_loss("arcface")
-    assert all(name in str(caught.value) for name in LOSSES)
+def test_parts_can_be_objects():
+    miner, distance = BatchHard(), DISTANCES["cosine"]()
+    loss = get_loss("triplet", miner, distance=distance)
+    assert loss.miner is miner and loss.distance is distance
 
 
-@pytest.mark.parametrize(("loss", "mining"), [("triplet", "hard-ish"), ("supcon", "random")])
-def test_an_unknown_mining_is_answered_with_the_known_ones(loss, mining):
-    with pytest.raises(InputError, match=f"mining '{mining}' does not go with") as caught:
-        get_loss(loss, mining)
-    assert all(name in str(caught.value) for name in LOSSES[loss])
+UNKNOWN = {
+    "loss 'arcface' is not known": (("arcface",), {}, LOSSES),
+    "mining 'hard-ish' is not known": (("triplet", "hard-ish"), {}, MINERS),
+    "distance 'far' is not known": (("nt-xent",), {"distance": "far"}, DISTANCES),
+    "mining 'random' does not go with loss 'supcon'": (
+        ("supcon", "random"),
+        {},
+        ("all", "triplet", "margin"),
+    ),
+    "soft margin does not go with loss 'margin'": (("margin",), {"soft_margin": True}, ["triplet"]),
+    "average does not go with loss 'nt-xent'": (("nt-xent",), {"average": "all"}, ["triplet"]),
+    "temperature does not go with loss 'triplet'": (
+        ("triplet",),
+        {"temperature": 0.1},
+        ("supcon", "nt-xent"),
+    ),
+}
+
+
+@pytest.mark.parametrize("message", UNKNOWN)
+def test_what_is_not_known_or_does_not_go_is_answered_with_what_is(message):
+    names, options, known = UNKNOWN[message]
+    with pytest.raises(InputError, match=message) as caught:
+        get_loss(*names, **options)
+    assert all(name in str(caught.value) for name in known)
 
 
 @pytest.mark.parametrize("margin", [0, -1, float("nan"), float("inf")])
@@ -278,3 +554,116 @@ def test_margins_that_make_no_sense(kind, margin):
 def test_temperatures_that_make_no_sense(temperature):
     with pytest.raises(InputError, match=r"temperature is .*: give a number above 0"):
         SupervisedContrastive(temperature)
+
+
+# --- a loss and a miner of one's own, and runs of earlier versions
+
+
+class NearestOther(Miner):
+    """A toy: each image, the next one of its class, the first one of another."""
+
+    def mine(self, codes, labels, distance, random):
+        triplets = [
+            (i, j, int(np.flatnonzero(labels != labels[i])[0]))
+            for i, j in enumerate(np.roll(np.arange(len(labels)), -1))
+            if labels[i] == labels[j] and i != j
+        ]
+        return Triplets(*np.array(triplets, dtype=np.int64).reshape(-1, 3).T)
+
+
+class PullTogether(BatchLoss):
+    """A toy: sames at one point, diffs wherever they are."""
+
+    def __init__(self, margin=1.0):
+        super().__init__()
+        self.margin = margin
+
+    def forward(self, codes, labels):
+        same = mx.nd.array(labels[:, None] == labels)
+        return (pairwise_squared_euclidean(codes) * same).sum(axis=1) * self.margin
+
+
+def command_line(*options, status: int = 0) -> None:
+    from tripletnet.cli import main
+
+    with pytest.raises(SystemExit) as ended:
+        main([str(option) for option in options])
+    assert ended.value.code == status
+
+
+SMALL = ("--network", "article", "--size", 16, "--code-size", 8, "--batch-size", 8, "--quiet")
+SMALL += ("--validation", 0, "--test", 0)
+
+
+@pytest.mark.parametrize(
+    "options", [("--loss", "toy", "--margin", 0.5), ("--loss", "triplet", "--mining", "toy")]
+)
+def test_a_new_loss_and_a_new_miner_are_a_class_and_a_line(options, photos, tmp_path, monkeypatch):
+    import json
+
+    monkeypatch.setitem(LOSSES, "toy", PullTogether)
+    monkeypatch.setitem(MINERS, "toy", NearestOther)
+    out = tmp_path / "run"
+    command_line("train", photos, "--out", out, "--images", 40, *SMALL, *options)
+    description = json.loads((out / "run.json").read_text())
+    assert description["finished"]
+    assert "toy" in (description["training"]["loss"], description["training"]["mining"])
+
+
+def test_a_run_of_an_earlier_version_goes_on(photos, tmp_path):
+    import json
+
+    out = tmp_path / "run"
+    train = ("train", photos, "--out", out, *SMALL, "--loss", "triplet")
+    command_line(*train, "--images", 24)
+    description = json.loads((out / "run.json").read_text())
+    for name in ("distance", "soft_margin", "average"):
+        del description["training"][name]
+    (out / "run.json").write_text(json.dumps(description))
+    command_line(*train, "--images", 48, "--resume")
+    assert json.loads((out / "run.json").read_text())["images_seen"] >= 48
+    command_line(*train, "--images", 48, "--resume", "--soft-margin", status=2)
+
+
+class StopAfterOne(Callback):
+    def wants_weights(self, trainer):
+        trainer.stop()
+        return False
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss": "margin", "mining": "distance-weighted"},
+        {"mining": "random-in-batch", "soft_margin": True, "distance": "cosine"},
+    ],
+    ids=["margin", "random in batch"],
+)
+def test_mining_follows_from_seed_and_step(striped_images, changes):
+    """A run that stops after each step and is taken up again ends with the same weights."""
+    from tripletnet.training import Trainer, TrainingConfig
+    from tripletnet.training.fit import make_encoder, make_loss
+
+    config = TrainingConfig(
+        images=96, code_size=8, batch_size=24, shift=2, learning_rate=0.05, **changes
+    )
+
+    def trainer():
+        return Trainer(
+            make_encoder(config, striped_images), make_loss(config), striped_images, config
+        )
+
+    whole, state = trainer(), None
+    whole.start()
+    whole.run()
+    for step in range(4):
+        part = trainer()
+        part.restore(state) if state else part.start()
+        assert part.step == step
+        part.callbacks = [StopAfterOne()]
+        part.run()
+        state = part.state()
+    for name, array in whole.state().arrays.items():
+        np.testing.assert_array_equal(array, state.arrays[name])
+    if "loss" in changes:
+        assert not (state.arrays["weight/loss/boundary"] == 1.2).all()

@@ -41,10 +41,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     length.add_argument("--minutes", type=float, help="train for about so long")
     add("--network", help="article or residual (default: residual for folders, else article)")
     add("--code-size", type=int, default=1024, help="numbers in a code (default: %(default)s)")
-    add("--loss", help="triplet or supcon (default: supcon for folders, else triplet)")
-    add("--mining", default="all", help="all triplets of a batch, or random ones")
-    add("--margin", type=float, default=1.0, help="of the triplet hinge (default: %(default)s)")
-    add("--temperature", type=float, default=0.1, help="of supcon (default: %(default)s)")
+    add(
+        "--loss",
+        help="triplet, supcon, contrastive, margin, multi-similarity or nt-xent "
+        "(default: supcon for folders, else triplet)",
+    )
+    add(
+        "--mining",
+        default="all",
+        help="the triplets of a batch that triplet and margin learn from: all, random-in-batch, "
+        "semi-hard, batch-hard or distance-weighted; or random, drawn from all images "
+        "(default: %(default)s)",
+    )
+    add("--distance", help="squared, euclidean or cosine (default: the loss's own)")
+    add(
+        "--margin",
+        type=float,
+        default=1.0,
+        help="of triplet and contrastive, in the distance's unit (default: %(default)s)",
+    )
+    add(
+        "--soft-margin",
+        action="store_true",
+        default=None,
+        help="triplet without a margin: log(1 + exp(same - diff))",
+    )
+    add(
+        "--average",
+        help="triplet: over all triplets picked, or the active ones (default: active with mining "
+        "all and a margin, else all)",
+    )
+    add(
+        "--temperature",
+        type=float,
+        default=0.1,
+        help="of supcon and nt-xent (default: %(default)s)",
+    )
     add("--batch-size", type=int, default=192, help="images a step (default: %(default)s)")
     add("--optimizer", default="sgd", help="sgd (with momentum) or adam (default: %(default)s)")
     add("--learning-rate", type=float, help="the highest (default: the loss's own)")

@@ -2,36 +2,68 @@
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from typing import Any, Union
 
 from tripletnet.errors import InputError
-from tripletnet.losses.batch import (
-    AllTriplets,
-    BatchLoss,
-    RandomTriplets,
-    SoftmaxCrossEntropy,
-    SupervisedContrastive,
+from tripletnet.losses.batch import BatchLoss
+from tripletnet.losses.contrastive_pairs import Contrastive, contrastive
+from tripletnet.losses.distances import (
+    DISTANCES,
+    Cosine,
+    Distance,
+    Euclidean,
+    SquaredEuclidean,
+    pairwise_squared_euclidean,
+    squared_euclidean,
 )
-from tripletnet.losses.contrastive import supervised_contrastive
-from tripletnet.losses.distances import pairwise_squared_euclidean, squared_euclidean
-from tripletnet.losses.triplet import TripletHinge, all_triplets_hinge, triplet_hinge
+from tripletnet.losses.margin import MarginLoss, margin_loss
+from tripletnet.losses.mining import MINERS, Miner
+from tripletnet.losses.multi_similarity import MultiSimilarity, multi_similarity
+from tripletnet.losses.nt_xent import NTXent, nt_xent
+from tripletnet.losses.softmax import SoftmaxCrossEntropy
+from tripletnet.losses.supervised_contrastive import SupervisedContrastive, supervised_contrastive
+from tripletnet.losses.triplet import TripletHinge, triplet_hinge
+from tripletnet.losses.triplet_loss import AllTriplets, RandomTriplets, TripletLoss
+from tripletnet.losses.triplet_sums import all_triplets_hinge
 
-#: The losses that can be chosen by name, and for each the ways to pick its triplets.
-LOSSES: dict[str, dict[str, type[BatchLoss]]] = {
-    "triplet": {"all": AllTriplets, "random": RandomTriplets},
-    "supcon": {"all": SupervisedContrastive},
+#: The losses that can be chosen by name.
+LOSSES: dict[str, type[BatchLoss]] = {
+    "triplet": TripletLoss,
+    "supcon": SupervisedContrastive,
+    "contrastive": Contrastive,
+    "margin": MarginLoss,
+    "multi-similarity": MultiSimilarity,
+    "nt-xent": NTXent,
 }
 
 __all__ = [
+    "DISTANCES",
     "LOSSES",
+    "MINERS",
     "AllTriplets",
     "BatchLoss",
+    "Contrastive",
+    "Cosine",
+    "Distance",
+    "Euclidean",
+    "MarginLoss",
+    "Miner",
+    "MultiSimilarity",
+    "NTXent",
     "RandomTriplets",
     "SoftmaxCrossEntropy",
+    "SquaredEuclidean",
     "SupervisedContrastive",
     "TripletHinge",
+    "TripletLoss",
     "all_triplets_hinge",
+    "contrastive",
     "get_loss",
+    "margin_loss",
+    "multi_similarity",
+    "nt_xent",
+    "options_of",
     "pairwise_squared_euclidean",
     "squared_euclidean",
     "supervised_contrastive",
@@ -39,19 +71,53 @@ __all__ = [
 ]
 
 
-def get_loss(name: str, mining: str = "all", **arguments: Any) -> BatchLoss:
-    """Make the loss called `name` over the triplets that `mining` picks.
+def options_of(name: str) -> list[str]:
+    """Return the names of the arguments that the loss called `name` takes.
 
     Raises
     ------
     InputError
-        If there is no such loss or it has no such mining; the message lists those that there are.
+        If there is no such loss; the message lists those that there are.
     """
     if name not in LOSSES:
         raise InputError(f"loss '{name}' is not known: use one of {', '.join(LOSSES)}")
-    if mining not in LOSSES[name]:
+    return list(inspect.signature(LOSSES[name]).parameters)
+
+
+def get_loss(name: str, mining: Union[str, Miner] = "all", **arguments: Any) -> BatchLoss:
+    """Make the loss called `name` over the triplets that `mining` picks.
+
+    Parameters
+    ----------
+    name : str
+        One of `LOSSES`.
+    mining : str or Miner
+        One of `MINERS`, or a miner; losses that do not learn from triplets go with ``all`` alone,
+        which is all pairs of a batch for them.
+    **arguments
+        The loss's own.
+
+    Raises
+    ------
+    InputError
+        If there is no such loss, or an argument does not go with it; the message lists what does.
+    """
+    options = options_of(name)
+    if "mining" in options:
+        arguments["mining"] = mining
+    elif mining != "all":
         raise InputError(
-            f"mining '{mining}' does not go with loss '{name}': use one of "
-            f"{', '.join(LOSSES[name])}"
+            f"mining '{mining}' does not go with loss '{name}': use all, or one of the losses "
+            f"{_losses_with('mining')}"
         )
-    return LOSSES[name][mining](**arguments)
+    for option in arguments:
+        if option not in options:
+            raise InputError(
+                f"{option.replace('_', ' ')} does not go with loss '{name}': leave it out, or use "
+                f"one of the losses {_losses_with(option) or 'none'}"
+            )
+    return LOSSES[name](**arguments)
+
+
+def _losses_with(option: str) -> str:
+    return ", ".join(name for name in LOSSES if option in options_of(name))

@@ -25,9 +25,17 @@ class TrainingConfig:
         How many images training sees, repeats counted: the length of the run.
     network, code_size
         The encoder's name and how many numbers its codes have.
-    loss, mining, margin, temperature
-        The loss's name, the way its triplets are picked, and its parameters; `margin` belongs to
-        the triplet hinge, `temperature` to the supervised contrastive loss.
+    loss, mining
+        The loss's name, and the name of the way its triplets are picked.
+    margin, temperature
+        Parameters of the losses that have such: `margin` of the triplet hinge and the contrastive
+        loss, `temperature` of the supervised contrastive loss and NT-Xent.
+    distance : str, optional
+        The name of the distance; default: the loss's own.
+    soft_margin : bool
+        The triplet loss without a margin.
+    average : {"all", "active"}, optional
+        Over which triplets the triplet loss is averaged; default: its own.
     batch_size : int
         About how many images each step takes.
     optimizer : {"sgd", "adam"}
@@ -55,6 +63,9 @@ class TrainingConfig:
     mining: str = "all"
     margin: float = 1.0
     temperature: float = 0.1
+    distance: Optional[str] = None
+    soft_margin: bool = False
+    average: Optional[str] = None
     batch_size: int = 192
     optimizer: str = "sgd"
     learning_rate: Optional[float] = None

@@ -8,7 +8,7 @@ from typing import Any, Optional
 from tripletnet.backend import mx
 from tripletnet.data.images import ImageSet
 from tripletnet.errors import InputError
-from tripletnet.losses import BatchLoss, SoftmaxCrossEntropy, get_loss
+from tripletnet.losses import BatchLoss, SoftmaxCrossEntropy, get_loss, options_of
 from tripletnet.networks import Classifier, EncoderBlock, get_network
 from tripletnet.training.callbacks import Callback, CollapseWatch, History, Progress, StepResult
 from tripletnet.training.checkpoint import Checkpoints
@@ -25,9 +25,18 @@ def make_encoder(config: TrainingConfig, images: ImageSet) -> EncoderBlock:
 
 
 def make_loss(config: TrainingConfig) -> BatchLoss:
-    """Return the loss that `config` names, with its own parameters."""
-    own = {"triplet": {"margin": config.margin}, "supcon": {"temperature": config.temperature}}
-    return get_loss(config.loss, config.mining, **own.get(config.loss, {}))
+    """Return the loss that `config` names, with its own parameters.
+
+    Raises
+    ------
+    InputError
+        If the choices do not go together; the message lists those that do.
+    """
+    takes = options_of(config.loss)
+    parameters = {n: getattr(config, n) for n in ("margin", "temperature") if n in takes}
+    choices = {n: getattr(config, n) for n in ("distance", "soft_margin", "average")}
+    chosen = {name: choice for name, choice in choices.items() if choice}
+    return get_loss(config.loss, config.mining, **parameters, **chosen)
 
 
 def make_trainer(
@@ -57,15 +66,18 @@ def make_trainer(
     return Trainer(network, loss, images, config, device, callbacks, checkpoints), history
 
 
-def settled(config: TrainingConfig) -> TrainingConfig:
+def settled(config: TrainingConfig, loss: Optional[BatchLoss] = None) -> TrainingConfig:
     """Return `config` with the learning rate that its loss and optimiser take by default."""
+    loss = loss or make_loss(config)  # refuses what does not go together, before all else
     if config.learning_rate is not None:
         return config
-    rate = 0.001 if config.optimizer == "adam" else make_loss(config).learning_rate
+    rate = 0.001 if config.optimizer == "adam" else loss.learning_rate
     return config.replace(learning_rate=rate)
 
 
-def fit_encoder(images: ImageSet, config: TrainingConfig, **options: Any) -> EncoderBlock:
+def fit_encoder(
+    images: ImageSet, config: TrainingConfig, loss: Optional[BatchLoss] = None, **options: Any
+) -> EncoderBlock:
     """Train an encoder on `images` and return it; nothing is written.
 
     Parameters
@@ -74,6 +86,9 @@ def fit_encoder(images: ImageSet, config: TrainingConfig, **options: Any) -> Enc
         What to learn from.
     config : TrainingConfig
         The choices.
+    loss : BatchLoss, optional
+        What to minimise; default: what `config` names. Its miner and its distance, too, can be
+        objects that have no name.
     **options
         `device`, `checkpoints` and `quiet`, as for :func:`make_trainer`.
 
@@ -82,11 +97,10 @@ def fit_encoder(images: ImageSet, config: TrainingConfig, **options: Any) -> Enc
     InputError
         If the choices do not fit together or do not fit the images.
     """
-    config = settled(config)
+    loss = loss or make_loss(config)
+    config = settled(config, loss)
     encoder = make_encoder(config, images)
-    trainer, _ = make_trainer(
-        encoder, make_loss(config), images, config, label="encoder", **options
-    )
+    trainer, _ = make_trainer(encoder, loss, images, config, label="encoder", **options)
     trainer.start()
     trainer.run()
     return encoder

@@ -199,9 +199,11 @@ def _take_weights(encoder: EncoderBlock, run: PathLike) -> None:
 
 def _refuse_difference(out: Path, stored: dict[str, Any], ours: dict[str, Any]) -> None:
     """Raise InputError if a run was started on other data or with other choices."""
-    for part in ("data", "training"):
+    # what a run of an earlier version does not name was as it is by default
+    known = {**TrainingConfig(images=1).to_json(), **stored["training"]}
+    for part, told in (("data", stored["data"]), ("training", known)):
         for key, value in json.loads(json.dumps(ours[part])).items():
-            before = stored[part].get(key)
+            before = told.get(key)
             if before != value:
                 raise InputError(
                     f"{out}: the run was started with {key} {before!r}, not {value!r}: resume it "

@@ -74,6 +74,7 @@ class Trainer:
         self.callbacks = list(callbacks)
         self.checkpoints = checkpoints
         self._images = images
+        loss.bind(len(images.classes))
         self._sampler = make_sampler(loss, images, config)
         self.batch_size = self._sampler.batch_size
         self.steps = max(1, math.ceil(config.images / self.batch_size))
@@ -219,8 +220,9 @@ class Trainer:
             self.step, self.steps, self._peak, self.config.warmup, self.config.schedule
         )
         self._optimizer.set_learning_rate(rate)
-        # what is random in the network, such as dropout, depends on the step alone
+        # what is random in the network, such as dropout, and in mining depends on the step alone
         mx.random.seed(self.config.seed * 1_000_003 + self.step)
+        self.loss.random = np.random.default_rng((self.config.seed, self.step, 2))
         x = mx.nd.array(pixels, dtype="uint8", ctx=self.device)
         with mx.autograd.record():
             outputs = self.network(x)

@@ -1,0 +1,89 @@
+"""The supervised contrastive loss: every other image of the batch competes at once."""
+
+from __future__ import annotations
+
+from typing import Any, Union
+
+import numpy as np
+
+from tripletnet.backend import mx
+from tripletnet.errors import InputError
+from tripletnet.losses.batch import BatchLoss, as_masks
+from tripletnet.losses.distances import DISTANCES, Distance
+from tripletnet.losses.registry import choose
+
+
+def supervised_contrastive(
+    distances: Any, positives: Any, temperature: float = 0.1, largest: float = 4.0
+) -> Any:
+    """Return the supervised contrastive loss of each anchor.
+
+    Parameters
+    ----------
+    distances : NDArray of float32, shape (N, N)
+        Squared Euclidean distances of unit codes: d = 2 - 2 cos.
+    positives : NDArray of float32, shape (N, N)
+        1 where two different images are of one class, else 0; the diagonal is 0.
+    temperature : float
+        Divides the cosine.
+    largest : float
+        The distance of opposite codes, if the distances are others than squared Euclidean: the
+        cosine's place is then taken by 1 - 2 d / largest.
+
+    Returns
+    -------
+    NDArray of float32, shape (N,)
+        0 for an anchor with no positive.
+
+    Notes
+    -----
+    With s_ij = cos_ij / temperature, P(i) the positives of i and A(i) all images but i:
+    loss_i = -1/|P(i)| * sum over p in P(i) of [s_ip - log(sum over a in A(i) of exp(s_ia))].
+
+    References
+    ----------
+    Khosla et al. (2020), "Supervised Contrastive Learning", NeurIPS, equation 2 (L_out).
+    """
+    # cos = 1 - 2 d / largest, where the constant 1/temperature cancels between the two terms; the
+    # diagonal is put out of the running for the sum
+    itself = mx.nd.eye(distances.shape[0], ctx=distances.context)
+    scores = distances * (-2.0 / largest / temperature) - 1e9 * itself
+    log_share = mx.nd.log_softmax(scores, axis=1)
+    number = positives.sum(axis=1)
+    return -(positives * log_share).sum(axis=1) / mx.nd.maximum(number, 1.0)
+
+
+class SupervisedContrastive(BatchLoss):
+    """The supervised contrastive loss: :func:`supervised_contrastive` over a batch.
+
+    Parameters
+    ----------
+    temperature : float
+        0.1, as in the paper.
+    distance : str or Distance
+        Squared Euclidean by default, which is the paper's cosine for unit codes.
+
+    Notes
+    -----
+    Shapes: codes (N, D); output (N,), the loss of each anchor.
+    """
+
+    def __init__(
+        self, temperature: float = 0.1, distance: Union[str, Distance] = "squared"
+    ) -> None:
+        super().__init__()
+        self.temperature = positive_temperature(temperature)
+        self.distance: Distance = choose("distance", distance, DISTANCES)
+
+    def forward(self, codes: Any, labels: np.ndarray) -> Any:
+        """Return the loss of each anchor."""
+        positives, _ = as_masks(labels, codes)
+        distances = self.distance.pairwise(mx.nd, codes, codes)
+        return supervised_contrastive(distances, positives, self.temperature, self.distance.largest)
+
+
+def positive_temperature(temperature: float) -> float:
+    """Return `temperature` if it is a number above 0, else raise InputError."""
+    if not temperature > 0 or not np.isfinite(temperature):
+        raise InputError(f"temperature is {temperature}: give a number above 0")
+    return float(temperature)
