@@ -49,8 +49,16 @@ def parser() -> CommandParser:
     length.add_argument("--epochs", type=float, help="the same, as passes over the training set")
     length.add_argument("--minutes", type=float, help="train the encoder for about so long")
     add("--network", default="article", help="the encoder (default: %(default)s)")
-    add("--loss", default="triplet", help="triplet or supcon (default: %(default)s)")
-    add("--mining", default="all", help="all triplets of a batch, or random ones (the article's)")
+    add(
+        "--loss",
+        default="triplet",
+        help="triplet, supcon, ...: see docs/losses.md (default: %(default)s)",
+    )
+    add(
+        "--mining",
+        default="all",
+        help="all triplets of a batch, random (the article's), batch-hard, ... (default: all)",
+    )
     add("--learning-rate", type=float, help="default: the loss's own")
     add("--out", type=Path, help="the run folder (default: runs/DATASET-LOSS-MINING)")
     add("--resume", action="store_true", help="go on with the run in --out that was stopped")

@@ -208,7 +208,7 @@ def test_choices_that_make_no_sense_are_refused(wrong):
     [
         ({"network": "resnet"}, "network 'resnet' is not known"),
         ({"loss": "arcface"}, "loss 'arcface' is not known"),
-        ({"mining": "hardest"}, "mining 'hardest' does not go"),
+        ({"mining": "hardest"}, "mining 'hardest' is not known"),
         ({"margin": -1.0}, "margin is -1.0"),
     ],
 )

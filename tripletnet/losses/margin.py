@@ -52,8 +52,7 @@ class MarginLoss(BatchLoss):
     beta : float
         Where each class's boundary starts: 1.2, as in the paper.
     boundary_rate : float
-        The learning rate of the boundaries, times that of the network: 1, which with this loss's
-        own learning rate of 0.1 is the 0.1 of the authors' code. They have no weight decay.
+        The learning rate of the boundaries, times that of the network. They have no weight decay.
     mining : str or Miner
         Which triplets of the batch count; the paper's is ``distance-weighted``.
     distance : str or Distance

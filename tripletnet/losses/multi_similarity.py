@@ -90,9 +90,9 @@ class MultiSimilarity(BatchLoss):
     Parameters
     ----------
     alpha, beta, epsilon : float
-        2, 50 and 0.1, as in the paper.
+        2, 50 and 0.1, as in the paper; the authors' code has 40 for beta.
     threshold : float
-        lambda: 0.5, as in the authors' code; the paper's text has 1.
+        lambda: 0.5, as in the authors' code.
     distance : str or Distance
         The similarity is 1 - 2 d / (distance of opposite codes): the paper's cosine for ``cosine``,
         the default, and ``squared``.
