@@ -448,3 +448,9 @@ def test_saving_over_a_ruin_and_beside_other_files(saved, built):
     assert (saved / "notes.txt").exists() and len(list(saved.iterdir())) == 4
     shutil.move(saved, saved.parent / "elsewhere")
     assert len(Index.load(saved.parent / "elsewhere")) == 3000
+
+
+@pytest.mark.parametrize("name", ["a\0b.jpg", "a\ud800.jpg"])
+def test_what_can_be_no_name_is_refused(codes, name):
+    with pytest.raises(InputError, match="can be no name of a file"):
+        Index.build(EncodedImages(codes[:2], paths=["a.jpg", name]))

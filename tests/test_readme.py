@@ -122,8 +122,8 @@ def test_the_lines_for_ones_own_images(tmp_path, monkeypatch, capsys):
     assert "<html" in (tmp_path / "runs/photos/report/report.html").read_text()
     assert "1/" in said["search"].stdout and (tmp_path / "found.png").stat().st_size
     assert said["compare"].stdout.startswith("different")
-    assert "1/copy.png" in said["duplicates"].stdout
-    assert "copy.png" in (tmp_path / "doubles/groups.csv").read_text()
+    assert "exact copies" in said["duplicates"].stdout
+    assert "1/copy.png,exact," in (tmp_path / "doubles/groups.csv").read_text()
 
     exec(PYTHON[0], {})
     assert "1/007.png" in capsys.readouterr().out

@@ -13,7 +13,6 @@ import numpy as np
 
 from tripletnet.codes import check_labels
 from tripletnet.codes_file import EncodedImages
-from tripletnet.data.scan import is_unicode
 from tripletnet.errors import InputError
 
 
@@ -71,7 +70,7 @@ class Catalogue:
             if values is not None and len(values) != count:
                 raise InputError(f"{name}: {len(values)} for {count} codes; give one for each")
         for path in paths:
-            if "\0" in path or not is_unicode(path):
+            if not _can_be_stored(path):
                 raise InputError(f"paths: {path!r} can be no name of a file; rename it")
         if len(set(paths)) < count:
             twice = Counter(paths).most_common(1)[0][0]
@@ -173,6 +172,13 @@ def _joined_labels(first: Catalogue, second: Catalogue) -> Optional[np.ndarray]:
     if parts[0].dtype.kind != parts[1].dtype.kind:
         parts = [part.astype(str) for part in parts]
     return np.concatenate(parts)
+
+
+def _can_be_stored(text: str) -> bool:
+    try:
+        return b"\0" not in text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
 
 
 def _packed(texts: list[str]) -> np.ndarray:
