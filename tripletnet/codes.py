@@ -31,8 +31,7 @@ def check_codes(codes: np.ndarray, name: str = "codes") -> np.ndarray:
         raise InputError(f"{name}: there are none (shape {codes.shape}); encode some images first")
     codes = np.ascontiguousarray(codes, dtype=np.float32)
     # one number a row, where isfinite(codes) would be an array of the codes' size
-    with np.errstate(over="ignore"):
-        squares = np.einsum("ij,ij->i", codes, codes)
+    squares = np.einsum("ij,ij->i", codes, codes)
     broken = np.flatnonzero(~(squares < 1e30))
     if len(broken):
         raise InputError(

@@ -239,11 +239,10 @@ class Index:
             distances, rows = banned.dropped(distances, rows)
         if rows.shape[1] != k:
             distances, rows = _of_width(k, distances, np.inf), _of_width(k, rows, -1)
-        missing = rows < 0
         if max_distance is not None:
-            missing |= distances > max_distance
-            rows[missing] = -1
-        distances[missing] = np.inf
+            rows[distances > max_distance] = -1
+        if rows[:, -1].min() < 0:  # what is missing comes last
+            distances[rows < 0] = np.inf
         return SearchResults(distances, rows, self.images)
 
     def _nearest(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
