@@ -217,3 +217,26 @@ def test_versions_name_what_a_result_depends_on():
     assert versions["numpy"] == np.__version__
     assert versions["mxnet"] == runtime.load_mxnet().__version__
     assert versions["tripletnet"]
+
+
+@pytest.mark.parametrize(
+    ("vendor", "flags", "core"),
+    [
+        ("GenuineIntel", "sse avx2 fma avx512f avx512cd avx512bw avx512dq avx512vl", "SkylakeX"),
+        ("GenuineIntel", "sse avx2 fma avx512f", "Haswell"),
+        ("GenuineIntel", "sse avx", None),
+        ("AuthenticAMD", "sse avx2 fma", None),
+    ],
+)
+def test_an_old_openblas_is_told_the_processor(tmp_path, monkeypatch, vendor, flags, core):
+    monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"vendor_id\t: {vendor}\nflags\t\t: {flags}\n")
+    with runtime.known_processor(cpuinfo):
+        assert os.environ.get("OPENBLAS_CORETYPE") == core
+    assert "OPENBLAS_CORETYPE" not in os.environ
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Zen")
+    with runtime.known_processor(cpuinfo):
+        assert os.environ["OPENBLAS_CORETYPE"] == "Zen"
+    with runtime.known_processor(tmp_path / "none"):
+        pass

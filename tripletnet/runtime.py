@@ -6,6 +6,7 @@ light and so that the repairs and the number of threads are in place before MXNe
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import os
@@ -13,7 +14,7 @@ import re
 import sys
 import types
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -149,6 +150,44 @@ class _NumPyWithBool(types.ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         return getattr(np, name)
+
+
+@contextlib.contextmanager
+def known_processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Iterator[None]:
+    """Tell an old OpenBLAS that is imported inside which kernels an Intel processor can run.
+
+    It takes processors that are younger than itself for a Pentium 4, which makes matrix products
+    several times slower. OPENBLAS_CORETYPE overrules this, and is as it was afterwards.
+
+    Parameters
+    ----------
+    cpuinfo : Path
+        Where the kernel tells the processor's vendor and flags.
+    """
+    core = None if "OPENBLAS_CORETYPE" in os.environ else _openblas_core(cpuinfo)
+    if core is None:
+        yield
+        return
+    os.environ["OPENBLAS_CORETYPE"] = core
+    try:
+        yield
+    finally:
+        del os.environ["OPENBLAS_CORETYPE"]
+
+
+def _openblas_core(cpuinfo: Path) -> Optional[str]:
+    """Return OpenBLAS's name for the kernels that an Intel processor can run; None for others."""
+    try:
+        text = cpuinfo.read_text()
+    except OSError:  # not Linux
+        return None
+    found = re.search(r"^flags\s*: (.*)$", text, re.MULTILINE)
+    if "GenuineIntel" not in text or found is None:
+        return None
+    flags = set(found[1].split())
+    if flags >= {"avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"}:
+        return "SkylakeX"
+    return "Haswell" if flags >= {"avx2", "fma"} else None
 
 
 def device(name: str = "cpu") -> mxnet.Context:

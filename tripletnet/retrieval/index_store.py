@@ -16,7 +16,7 @@ import numpy as np
 
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike, atomic_path, read_json, write_json
-from tripletnet.runtime import usable_cores
+from tripletnet.runtime import known_processor, usable_cores
 
 FORMAT = 1
 DESCRIPTION = "index.json"
@@ -31,12 +31,19 @@ def load_faiss() -> types.ModuleType:
     InputError
         If it is not installed.
     """
-    try:
-        import faiss
-    except ModuleNotFoundError:
-        raise InputError("FAISS is not installed: pip install faiss-cpu") from None
+    faiss = _import_faiss()
     # OpenMP keeps this number for each thread of the caller's, so it is set again and again
     faiss.omp_set_num_threads(_threads())
+    return faiss
+
+
+@functools.cache
+def _import_faiss() -> types.ModuleType:
+    try:
+        with known_processor():
+            import faiss
+    except ModuleNotFoundError:
+        raise InputError("FAISS is not installed: pip install faiss-cpu") from None
     return faiss
 
 
