@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
 import os
 import re
+import sys
 import types
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,19 +33,13 @@ def load_faiss() -> types.ModuleType:
     InputError
         If it is not installed.
     """
-    faiss = _import_faiss()
-    # OpenMP keeps this number for each thread of the caller's, so it is set again and again
-    faiss.omp_set_num_threads(_threads())
-    return faiss
-
-
-@functools.cache
-def _import_faiss() -> types.ModuleType:
     try:
-        with known_processor():
+        with contextlib.nullcontext() if "faiss" in sys.modules else known_processor():
             import faiss
     except ModuleNotFoundError:
         raise InputError("FAISS is not installed: pip install faiss-cpu") from None
+    # OpenMP keeps this number for each thread of the caller's, so it is set again and again
+    faiss.omp_set_num_threads(_threads())
     return faiss
 
 
