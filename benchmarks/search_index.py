@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import re
 import tempfile
 import time
 from functools import partial
@@ -29,6 +28,7 @@ import numpy as np
 
 from benchmarks.turns import alternate, spread
 from tripletnet.codes_file import EncodedImages
+from tripletnet.commands.index import parse_size
 from tripletnet.data import load_cifar10
 from tripletnet.files import write_json
 from tripletnet.retrieval.encode import encode
@@ -41,14 +41,6 @@ OURS, FAISS = "tripletnet", "FAISS directly"
 NOISE = 0.1  # length of the noise beside the code's own, 1
 BATCH, K, RECALL_QUERIES, BLOCK = 1024, 10, 200, 16_384
 SLOT_SECONDS = 1.0
-UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
-
-
-def size(text: str) -> int:
-    match = re.fullmatch(r"([\d.]+) ?([KMG]B|)", text.upper())
-    if not match:
-        raise argparse.ArgumentTypeError(f"{text}: give bytes, or a number with KB, MB or GB")
-    return int(float(match[1]) * UNITS[match[2]])
 
 
 def noisy(codes: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -147,9 +139,9 @@ def main() -> None:
     parser.add_argument("--codes", type=int, default=10_000, metavar="N", help="default: 10000")
     parser.add_argument(
         "--memory",
-        type=size,
+        type=parse_size,
         nargs="+",
-        default=[size("6GB"), size("2GB"), size("500MB")],
+        default=[parse_size("6GB"), parse_size("2GB"), parse_size("500MB")],
         help="default: 6GB 2GB 500MB",
     )
     parser.add_argument(

@@ -9,6 +9,7 @@ import json
 from types import SimpleNamespace
 
 import numpy as np
+import pandas
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -147,7 +148,6 @@ def test_too_many_pairs_are_refused_with_a_remedy():
 
 
 def test_a_group_as_a_table_and_as_text():
-    pandas = pytest.importorskip("pandas")
     result = find_duplicates(BruteForce([0, 0.5, 0], ["a", "b", "a"]), 1)
     table = result.to_pandas()
     assert isinstance(table, pandas.DataFrame)

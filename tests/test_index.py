@@ -7,6 +7,7 @@ import shutil
 import sys
 from dataclasses import replace
 
+import faiss
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,8 +19,6 @@ from tripletnet.files import write_json
 from tripletnet.retrieval import index_store
 from tripletnet.retrieval.index import Index
 from tripletnet.retrieval.index_plan import KINDS, plan_index
-
-faiss = pytest.importorskip("faiss")
 
 
 def clustered(count: int, size: int = 32, seed: int = 0) -> np.ndarray:

@@ -23,6 +23,18 @@ def parse_seed(text: str) -> int:
     return int(text)
 
 
+def add_seed(parser: argparse.ArgumentParser) -> None:
+    """Describe the option --seed."""
+    text = "decides all that is random (default: %(default)s)"
+    parser.add_argument("--seed", type=parse_seed, default=0, help=text)
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Describe the option --device."""
+    text = "cpu, gpu or gpu:N (the GPU is untested)"
+    parser.add_argument("--device", default="cpu", help=text)
+
+
 class CommandParser(argparse.ArgumentParser):
     """A parser that refuses bad options in one line."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 from platformdirs import user_cache_path
 
@@ -60,6 +61,11 @@ def write_text(path: PathLike, text: str) -> None:
     """Write `text` to `path` in UTF-8, whole or not at all."""
     with atomic_path(path) as scratch:
         scratch.write_text(text, encoding="utf-8")
+
+
+def finite(number: Optional[float]) -> Optional[float]:
+    """Return a number for JSON, which knows no infinity: None in its place."""
+    return number if number is not None and math.isfinite(number) else None
 
 
 def write_json(path: PathLike, value: Any) -> None:

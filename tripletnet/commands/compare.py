@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from tripletnet.command import add_device
 from tripletnet.errors import InputError
 
 
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--check", action="store_true", help="exit with status 1 if they are different")
     add("--json", action="store_true", help="print JSON instead of text")
-    add("--device", default="cpu", help="cpu, gpu or gpu:N (the GPU is untested)")
+    add_device(parser)
 
 
 def run(args: argparse.Namespace) -> int:

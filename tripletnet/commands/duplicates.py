@@ -14,7 +14,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
-from tripletnet.command import parse_seed
+from tripletnet.command import add_device, add_seed
 
 if TYPE_CHECKING:
     from tripletnet.plots.contact_sheet import Tile
@@ -48,13 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--keep", choices=["best"], help="name the largest, then sharpest picture of each group")
     add("--out", metavar="FOLDER", type=Path, help="write groups.csv and sheet.png there")
     add("--json", action="store_true", help="print everything as JSON")
-    add(
-        "--seed",
-        type=parse_seed,
-        default=0,
-        help="decides all that is random (default: %(default)s)",
-    )
-    add("--device", default="cpu", help="cpu, gpu or gpu:N (the GPU is untested)")
+    add_seed(parser)
+    add_device(parser)
     add("--quiet", action="store_true", help="no progress bars")
 
 
@@ -75,7 +70,7 @@ def run(args: argparse.Namespace) -> None:
     if args.out:
         _write(args.out, rows, root, f"{args.index.name}: {found.summary}")
     if args.json:
-        from tripletnet.commands.search import finite
+        from tripletnet.files import finite
 
         told = {
             "pictures": len(index),

@@ -6,6 +6,8 @@ import argparse
 import time
 from pathlib import Path
 
+from tripletnet.command import add_device
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
@@ -19,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folders, with all that is below, and files",
     )
     add("--out", metavar="CODES.npz", type=Path, required=True, help="the file of codes to write")
-    add("--device", default="cpu", help="cpu, gpu or gpu:N (the GPU is untested)")
+    add_device(parser)
     add("--quiet", action="store_true", help="no progress bars")
     parser.set_defaults(goes_on=True)
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
-from tripletnet.command import parse_seed
+from tripletnet.command import add_device, add_seed
 from tripletnet.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,13 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help=f"choose it for this {target}",
         )
     add("--json", action="store_true", help="print the content of report.json")
-    add(
-        "--seed",
-        type=parse_seed,
-        default=0,
-        help="decides all that is random (default: %(default)s)",
-    )
-    add("--device", default="cpu", help="cpu, gpu or gpu:N (the GPU is untested)")
+    add_seed(parser)
+    add_device(parser)
     add("--quiet", action="store_true", help="no progress bars")
 
 

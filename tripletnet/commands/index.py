@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
-from tripletnet.command import parse_seed
+from tripletnet.command import add_device, add_seed
 from tripletnet.errors import InputError
 
 if TYPE_CHECKING:
@@ -61,13 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the run folder of the codes, if it has been moved since",
     )
     add("--json", action="store_true", help="print JSON instead of text")
-    add(
-        "--seed",
-        type=parse_seed,
-        default=0,
-        help="decides all that is random (default: %(default)s)",
-    )
-    add("--device", default="cpu", help="cpu, gpu or gpu:N (the GPU is untested)")
+    add_seed(parser)
+    add_device(parser)
     add("--quiet", action="store_true", help="no progress bars")
     parser.set_defaults(goes_on=True)
 
@@ -127,16 +122,14 @@ def _change(args: argparse.Namespace) -> None:
             index.images = replace(index.images, root=str(args.root.resolve()))
             done = "the pictures' new place is noted"
         index.save(args.source)
-    PartialCodes.remove(_kept(args.source))
+    if args.add:
+        PartialCodes.remove(_kept(args.source))
     _show(index, args.json, done)
 
 
 def _take_run(index: Index, args: argparse.Namespace) -> None:
     """Note where the run of an index lies now."""
-    from tripletnet.runs import read_description
-
     _check_fingerprint(args.run_folder, index.images.fingerprint)
-    read_description(args.run_folder)
     index.images = replace(index.images, run=str(args.run_folder.resolve()))
 
 
@@ -153,7 +146,7 @@ def _check_fingerprint(run: Path, fingerprint: Optional[str]) -> None:
 
 def _encode_for(index: Index, args: argparse.Namespace) -> EncodedImages:
     """Encode pictures to add, with the encoder that the index is of."""
-    from tripletnet.commands.search import find_run
+    from tripletnet.retrieval.search_pictures import find_run
 
     run = find_run(index, args.source, args.run_folder)
     _check_fingerprint(run, index.images.fingerprint)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Optional
 
+from tripletnet.command import add_device
 from tripletnet.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,16 +47,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--plot", metavar="GRID.png", type=Path, help="draw what was found")
     add("--csv", metavar="TABLE.csv", type=Path, help="write a table, a line for each neighbour")
     add("--json", action="store_true", help="print JSON instead of text")
-    add("--device", default="cpu", help="cpu, gpu or gpu:N (the GPU is untested)")
+    add_device(parser)
     add("--quiet", action="store_true", help="say nothing of what was left out")
 
 
 def run(args: argparse.Namespace) -> None:
     """Search, and show what was found as text, JSON, a table and a picture."""
+    from tripletnet.files import finite
     from tripletnet.progress import tell_left_out
     from tripletnet.retrieval.encoder import Encoder
     from tripletnet.retrieval.index import Index
-    from tripletnet.retrieval.search_pictures import search_pictures
+    from tripletnet.retrieval.search_pictures import find_run, search_pictures
     from tripletnet.runtime import device
 
     for path in (args.plot, args.csv):
@@ -99,18 +101,6 @@ def run(args: argparse.Namespace) -> None:
             print(f"tripletnet: {args.plot} shows the first {_DRAWN} of {count}", file=sys.stderr)
 
 
-def find_run(index: Index, place: Path, given: Optional[Path]) -> Path:
-    """Return the run folder whose encoder made the codes of an index."""
-    if given is not None:
-        return given
-    if index.images.run is None:
-        raise InputError(f"{place}: does not know the run of its codes: name it with --run")
-    run = Path(index.images.run)
-    if not run.is_dir():
-        raise InputError(f"{place}: its run {run} is not there any more: name it with --run")
-    return run
-
-
 def reach(given: Optional[float], threshold: Optional[float]) -> float:
     """Return the distance up to which pictures look alike, with a notice if none is known."""
     if given is not None:
@@ -123,11 +113,6 @@ def reach(given: Optional[float], threshold: Optional[float]) -> float:
         )
         return math.inf
     return threshold
-
-
-def finite(number: float) -> Optional[float]:
-    """Return a number for JSON, which knows no infinity."""
-    return number if math.isfinite(number) else None
 
 
 @contextlib.contextmanager

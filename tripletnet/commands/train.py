@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional, Union
 
-from tripletnet.command import parse_seed
+from tripletnet.command import add_device, add_seed
 
 if TYPE_CHECKING:
     from tripletnet.data import ImageSet
@@ -98,13 +98,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--save-minutes", type=float, default=5.0, help="between checkpoints (default: %(default)s)"
     )
-    add(
-        "--seed",
-        type=parse_seed,
-        default=0,
-        help="decides all that is random (default: %(default)s)",
-    )
-    add("--device", default="cpu", help="cpu, gpu or gpu:N (the GPU is untested)")
+    add_seed(parser)
+    add_device(parser)
     add("--quiet", action="store_true", help="no progress bar")
 
 

@@ -125,7 +125,7 @@ class Catalogue:
                     f"{name}: known of the index's images or of those to add, but not of both: "
                     "encode them in one way"
                 )
-        other = other._below(self.root)
+        other = other.below(self.root)
         known = set(self.paths)
         for path in other.paths:
             if path in known:
@@ -138,7 +138,7 @@ class Catalogue:
             sizes=None if self.sizes is None else np.concatenate([self.sizes, other.sizes]),
         )
 
-    def _below(self, root: Optional[str]) -> Catalogue:
+    def below(self, root: Optional[str]) -> Catalogue:
         """Return the same images with paths that are relative to `root`."""
         if root is None or self.root is None or Path(root) == Path(self.root):
             return self

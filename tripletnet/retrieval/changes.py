@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from tripletnet.codes_file import EncodedImages
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike
+from tripletnet.retrieval.catalogue import Catalogue
 from tripletnet.retrieval.index import Index
 
 
@@ -60,13 +61,10 @@ def add_pictures(index: Index, encoded: EncodedImages) -> Added:
     InputError
         If they are another encoder's, or what is known of the ones is not known of the others.
     """
-    root = index.images.root or encoded.root or "."
-    paths = [
-        Path(os.path.relpath(Path(encoded.root or ".") / path, root)).as_posix()
-        for path in encoded.paths or ()
-    ]
+    images = Catalogue.of(encoded).below(index.images.root)
+    paths = images.paths
     known = dict(zip(index.images.paths, index.images.digests or ()))
-    digests = encoded.digests or [""] * len(paths)
+    digests = images.digests or [""] * len(paths)
     changed = [p for p, digest in zip(paths, digests) if p in known and known[p] != digest]
     chosen = [row for row, p in enumerate(paths) if p not in known or known[p] != digests[row]]
     if changed:
@@ -80,7 +78,7 @@ def add_pictures(index: Index, encoded: EncodedImages) -> Added:
                 paths=[paths[row] for row in chosen],
                 digests=[digests[row] for row in chosen],
                 sizes=None if encoded.sizes is None else encoded.sizes[chosen],
-                root=root,
+                root=images.root,
             )
         )
     return Added(len(chosen) - len(changed), len(changed), len(paths) - len(chosen))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any, Optional
 
 import numpy as np
 
 from tripletnet.errors import InputError
-from tripletnet.files import PathLike
+from tripletnet.files import PathLike, finite
 from tripletnet.retrieval.encoder import Encoder
 
 
@@ -41,9 +40,7 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         """Return it for JSON."""
-        limit = self.threshold
-        finite = limit if limit is not None and math.isfinite(limit) else None
-        return {**asdict(self), "threshold": finite, "same": self.same}
+        return {**asdict(self), "threshold": finite(self.threshold), "same": self.same}
 
 
 def compare(

@@ -75,6 +75,24 @@ class PictureResult:
         }
 
 
+def find_run(index: Index, place: Path, given: Optional[Path]) -> Path:
+    """Return the run folder whose encoder made the codes of the index at `place`.
+
+    Raises
+    ------
+    InputError
+        If it is not known or not there, and none is given in its stead.
+    """
+    if given is not None:
+        return given
+    if index.images.run is None:
+        raise InputError(f"{place}: does not know the run of its codes: name it with --run")
+    run = Path(index.images.run)
+    if not run.is_dir():
+        raise InputError(f"{place}: its run {run} is not there any more: name it with --run")
+    return run
+
+
 def check_same_encoder(index: Index, encoder: Encoder) -> None:
     """Raise InputError unless the index holds codes of this encoder."""
     if index.code_size != encoder.code_size:
