@@ -28,7 +28,7 @@ from tripletnet.data.alter import ALTERATIONS, MILD, STRONG
 from tripletnet.data.decode import decode_image
 from tripletnet.data.opencv import cv2
 from tripletnet.files import write_json
-from tripletnet.retrieval.duplicate_threshold import calibrate_duplicates
+from tripletnet.retrieval.calibrate_duplicates import calibrate_duplicates
 from tripletnet.retrieval.duplicates import find_duplicates, stars
 from tripletnet.retrieval.encoder import Encoder
 from tripletnet.retrieval.index import Index

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -63,7 +65,8 @@ class Trap:
         ({"codes": CODES, "labels": np.array(["a", 1, "b"], object)}, "labels: .*as an array of"),
         ({"codes": CODES, "labels": np.array([b"\xff"] * 3)}, "labels: not UTF-8"),
         ({"codes": CODES, "paths": np.array(["a"])}, "paths: expected one string for each"),
-        ({"codes": CODES, "paths": np.arange(3)}, "paths: expected one string for each"),
+        ({"codes": CODES, "paths": np.arange(3)}, "paths: expected a list of strings"),
+        ({"codes": CODES, "paths": np.array([Trap()])}, "paths: expected a list of strings"),
         ({"codes": CODES, "fingerprint": np.arange(3)}, "fingerprint: expected one string"),
     ],
 )
@@ -87,6 +90,23 @@ def test_no_file_a_bare_array_and_junk(tmp_path):
         path.write_bytes(content) if content is not None else path.mkdir()
         with pytest.raises(InputError, match=r"not readable as \.npz"):
             read_codes(path)
+
+
+def test_one_long_path_costs_its_own_length(tmp_path):
+    paths = [f"{row}.jpg" for row in range(10_000)]
+    paths[5000] = "deep/" * 800 + "ö.jpg"
+    digests = [f"{row:064x}" for row in range(10_000)]
+    codes = np.ones((10_000, 1), np.float32)
+    tracemalloc.start()
+    write_codes(tmp_path / "c.npz", EncodedImages(codes, paths=paths, digests=digests))
+    stored = read_codes(tmp_path / "c.npz")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert list(stored.paths) == paths and list(stored.digests) == digests
+    assert (tmp_path / "c.npz").stat().st_size < 5e6  # 160 MB as NumPy's array of strings
+    assert most < 1e8
+    with np.load(tmp_path / "c.npz") as plain:  # still an array to everybody else
+        assert plain["paths"][5000] == paths[5000]
 
 
 def test_a_damaged_file(tmp_path):

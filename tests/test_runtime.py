@@ -47,6 +47,20 @@ def make_cpus(root: Path, places: list[tuple[int, int]]) -> Path:
     return make_tree(root, files)
 
 
+def test_mxnet_leaves_what_it_hardly_needs_unimported():
+    code = (
+        "import sys; from tripletnet.backend import mx; "
+        "print([name in sys.modules for name in ('sklearn', 'pandas', 'scipy.stats')], "
+        "mx.test_utils.ss.norm.ppf(0.5, 0, 1), mx.contrib.quantization.stats.__name__); "
+        "import scipy.stats, sklearn.base"
+    )
+    assert run_python(code) == "[False, False, False] 0.0 scipy.stats"
+    code = (
+        "import scipy.stats as s; from tripletnet.backend import mx; print(mx.test_utils.ss is s)"
+    )
+    assert "scipy/stats/__init__.py" in run_python(code)
+
+
 @pytest.fixture
 def allow(monkeypatch):
     """Set the affinity mask of this process, as far as Python shows it."""

@@ -181,6 +181,20 @@ def test_codes_of_another_encoder_are_refused_by_name(small_run, photos, tmp_pat
         "search", tmp_path / "index", photos / "a/1.png", "--run", small_run
     )
     assert status == 2 and "is not the one that made the codes" in said and "ffffffffffff" in said
+    index, same_words = tmp_path / "index", said
+    for command in (["index", index, "--add", photos], ["duplicates", index, "--quiet"]):
+        assert tripletnet(*command, "--run", small_run) == (2, "", same_words)
+
+
+def test_too_little_memory_is_told_before_the_work(small_run, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(Encoder, "_encode_block", None)  # a TypeError, if it came to that
+    out = tmp_path / "index"
+    wrong = ("index", small_run, photos, "--out", out, "--memory")
+    status, _, said = tripletnet(*wrong, "200B")
+    assert status == 2 and "no index of 11 codes of 16 numbers fits into 200 bytes" in said
+    status, _, said = tripletnet(*wrong, "1GB", "--kind", "ivfpq")
+    assert status == 2 and "these are 11: take auto" in said
+    assert not list(tmp_path.glob("index*"))
 
 
 def test_compare(small_run, photos):

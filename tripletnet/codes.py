@@ -32,8 +32,8 @@ def check_codes(codes: np.ndarray, name: str = "codes") -> np.ndarray:
     codes = np.ascontiguousarray(codes, dtype=np.float32)
     # one number a row, where isfinite(codes) would be an array of the codes' size
     squares = np.einsum("ij,ij->i", codes, codes)
-    broken = np.flatnonzero(~(squares < 1e30))
-    if len(broken):
+    if not (squares < 1e30).all():
+        broken = np.flatnonzero(~(squares < 1e30))
         raise InputError(
             f"{name}: {len(broken)} of {len(codes)} rows hold NaN, infinity or huge numbers, the "
             f"first is row {broken[0]}; encode these images again or leave them out"

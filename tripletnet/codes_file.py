@@ -19,7 +19,8 @@ _TEXTS = ("paths", "digests")
 _WORDS = ("fingerprint", "root", "run")
 # what NumPy and zipfile raise for damaged files
 _UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
-_FIELDS = ("codes", "labels", "sizes", *_TEXTS, *_WORDS)
+_FIELDS = ("codes", "labels", "sizes", *_WORDS)
+_TEXT_BYTES = 2**24  # of strings that are in memory as an array at one time
 
 
 @dataclass(frozen=True)
@@ -73,16 +74,20 @@ def write_codes(path: PathLike, content: EncodedImages) -> None:
         arrays["labels"] = check_labels(content.labels, count, f"{path}: labels")
     if content.sizes is not None:
         arrays["sizes"] = _check_sizes(np.asarray(content.sizes), count, path)
-    for name in _TEXTS:
-        values = getattr(content, name)
-        if values is not None:
-            arrays[name] = _check_texts(np.array(values, dtype=str), name, count, path)
+    given = {name: getattr(content, name) for name in _TEXTS}
+    texts = {name: list(map(str, value)) for name, value in given.items() if value is not None}
+    for name, values in texts.items():
+        _check_count(values, name, count, path)
     for name in _WORDS:
         value = getattr(content, name)
         if value is not None:
             arrays[name] = np.array(str(value))
-    with atomic_path(path) as scratch, scratch.open("wb") as file:
-        np.savez(file, **arrays)
+    with atomic_path(path) as scratch:
+        with scratch.open("wb") as file:
+            np.savez(file, **arrays)
+        with zipfile.ZipFile(scratch, "a", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            for name, values in texts.items():
+                _write_texts(archive, name, values)
 
 
 def read_codes(path: PathLike) -> EncodedImages:
@@ -101,7 +106,8 @@ def read_codes(path: PathLike) -> EncodedImages:
         file and the field. Nothing that is stored in it is run.
     """
     path = Path(path)
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
+    texts: dict[str, list[str]] = {}
     try:
         stored = np.load(path, allow_pickle=False)
         if not isinstance(stored, np.lib.npyio.NpzFile):
@@ -112,6 +118,9 @@ def read_codes(path: PathLike) -> EncodedImages:
             for name in _FIELDS:
                 if name in stored.files:
                     arrays[name] = _read_field(stored, name, path)
+            for name in _TEXTS:
+                if name in stored.files:
+                    texts[name] = _read_texts(stored, name, path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except _UNREADABLE as error:
@@ -128,13 +137,55 @@ def read_codes(path: PathLike) -> EncodedImages:
         )
     if "sizes" in arrays:
         sizes = _check_sizes(arrays["sizes"], len(codes), path)
-    texts = {
-        name: _check_texts(_text(arrays[name], name, path), name, len(codes), path).tolist()
-        for name in _TEXTS
-        if name in arrays
-    }
+    for name, values in texts.items():
+        _check_count(values, name, len(codes), path)
     words = {name: _word(arrays[name], name, path) for name in _WORDS if name in arrays}
-    return EncodedImages(codes, labels, sizes=sizes, **texts, **words)
+    paths, digests = texts.get("paths"), texts.get("digests")
+    return EncodedImages(codes, labels, paths, sizes=sizes, digests=digests, **words)
+
+
+def _write_texts(archive: zipfile.ZipFile, name: str, texts: Sequence[str]) -> None:
+    """Add an array of strings to an .npz, block by block.
+
+    NumPy gives every string the room of the longest, so that one long path among many short ones
+    would take gigabytes; compressed, what is empty takes next to nothing.
+    """
+    kind = np.dtype(f"<U{max(1, *map(len, texts))}")
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+        shape = (len(texts),)
+        header = {"descr": kind.str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        step = max(1, _TEXT_BYTES // kind.itemsize)
+        for start in range(0, len(texts), step):
+            file.write(np.array(texts[start : start + step], kind).tobytes())
+
+
+def _read_texts(stored: np.lib.npyio.NpzFile, name: str, path: Path) -> list[str]:
+    """Return an array of strings or of bytes in UTF-8 as a list, read block by block."""
+    texts: list[str] = []
+    try:
+        with stored.zip.open(f"{name}.npy") as file:
+            read_header = {
+                (1, 0): np.lib.format.read_array_header_1_0,
+                (2, 0): np.lib.format.read_array_header_2_0,
+            }[np.lib.format.read_magic(file)]
+            shape, _, kind = read_header(file)
+            if kind.kind not in "US" or len(shape) != 1:
+                raise InputError(
+                    f"{path}: {name}: expected a list of strings, got {kind} of shape {shape}: "
+                    "store it with numpy.array(..., dtype=str)"
+                )
+            step = max(1, _TEXT_BYTES // kind.itemsize)
+            for start in range(0, shape[0], step):
+                count = min(step, shape[0] - start)
+                block = np.frombuffer(file.read(count * kind.itemsize), kind, count)
+                texts += _text(block, name, path).tolist()
+            file.read()  # to the end, where the check sum is
+    except (KeyError, *_UNREADABLE) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: {name}: cannot be read ({error}): write it again") from None
+    return texts
 
 
 def _read_field(stored: np.lib.npyio.NpzFile, name: str, path: Path) -> np.ndarray:
@@ -165,13 +216,11 @@ def _word(array: np.ndarray, name: str, path: Path) -> str:
     return str(text)
 
 
-def _check_texts(texts: np.ndarray, name: str, count: int, path: PathLike) -> np.ndarray:
-    if texts.dtype.kind != "U" or texts.shape != (count,):
+def _check_count(texts: Sequence[str], name: str, count: int, path: PathLike) -> None:
+    if len(texts) != count:
         raise InputError(
-            f"{path}: {name}: expected one string for each of the {count} codes, got "
-            f"{texts.dtype} of shape {texts.shape}"
+            f"{path}: {name}: expected one string for each of the {count} codes, got {len(texts)}"
         )
-    return texts
 
 
 def _check_sizes(sizes: np.ndarray, count: int, path: PathLike) -> np.ndarray:

@@ -9,7 +9,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Optional, TextIO, Union
 
 from platformdirs import user_cache_path
 
@@ -55,6 +55,19 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_table(path: PathLike) -> Iterator[TextIO]:
+    """Give a text file to write a table to with :mod:`csv`; it is at `path` if all went well.
+
+    Names of files that are not UTF-8 are written as the bytes that they are.
+    """
+    with (
+        atomic_path(path) as scratch,
+        scratch.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
+        yield file
 
 
 def write_text(path: PathLike, text: str) -> None:

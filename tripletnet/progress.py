@@ -36,9 +36,9 @@ def stage_bars(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
 
 def write_left_out(left_out: Sequence[LeftOut], path: Path) -> None:
     """Write a table of the files that could not be used and of the reasons."""
-    from tripletnet.files import atomic_path
+    from tripletnet.files import atomic_table
 
-    with atomic_path(path) as scratch, scratch.open("w", encoding="utf-8", newline="") as file:
+    with atomic_table(path) as file:
         table = csv.writer(file, delimiter="\t", lineterminator="\n")
         table.writerow(["path", "reason"])
         table.writerows([item.path, item.reason] for item in left_out)

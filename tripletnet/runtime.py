@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import math
 import os
 import re
@@ -34,6 +35,14 @@ _READ_BOOL_LATER = {
     "mxnet.ndarray.numpy._op": "_np",
     "mxnet.symbol.numpy._symbol": "_np",
     "mxnet.test_utils": "np",
+}
+
+# MXNet imports these for parts of it that hardly anybody uses, and they take longer than MXNet
+# itself. They are kept from it, and imported where such a part asks its alias for something.
+# (Of sklearn it only wants a base class for FeedForward, its API before Gluon and Module.)
+_IMPORTED_LATER: dict[str, dict[str, str]] = {
+    "sklearn": {},
+    "scipy.stats": {"mxnet.contrib.quantization": "stats", "mxnet.test_utils": "ss"},
 }
 
 
@@ -117,7 +126,7 @@ def load_mxnet() -> types.ModuleType:
     if lent:
         np.bool = np.bool_  # type: ignore[attr-defined]
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _import_later():
             warnings.simplefilter("ignore", DeprecationWarning)
             import mxnet
     except ModuleNotFoundError as error:
@@ -141,6 +150,28 @@ def load_mxnet() -> types.ModuleType:
         for module, alias in _READ_BOOL_LATER.items():
             setattr(sys.modules[module], alias, numpy_with_bool)
     return mxnet
+
+
+@contextlib.contextmanager
+def _import_later() -> Iterator[None]:
+    """Keep what MXNet hardly needs from being imported with it; what is there already stays."""
+    hidden = [name for name in _IMPORTED_LATER if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: not to be found
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+    for name in hidden:
+        for module, alias in _IMPORTED_LATER[name].items():
+            setattr(sys.modules[module], alias, _Later(name))
+
+
+class _Later(types.ModuleType):
+    """A module that is imported when something of it is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module(self.__name__), name)
 
 
 class _NumPyWithBool(types.ModuleType):

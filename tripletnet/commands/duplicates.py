@@ -94,22 +94,17 @@ def run(args: argparse.Namespace) -> None:
 
 def _calibrate(args: argparse.Namespace, index: Index) -> DuplicateThreshold:
     """Return the distance that suits the pictures of the index."""
-    from tripletnet.errors import InputError
     from tripletnet.progress import stage_bars
-    from tripletnet.retrieval.duplicate_threshold import calibrate_duplicates
+    from tripletnet.retrieval.calibrate_duplicates import calibrate_duplicates
     from tripletnet.retrieval.encoder import Encoder
+    from tripletnet.retrieval.same_encoder import find_run
     from tripletnet.runtime import device
 
-    run_folder = args.run_folder or index.images.run
-    if run_folder is None or not Path(run_folder).is_dir():
-        raise InputError(
-            f"{args.index}: the run that its codes came from ({run_folder or 'not known'}) is not "
-            "there, and the distance is calibrated by it: name it by --run, or give --max-distance"
-        )
+    run = find_run(index.images, args.index, args.run_folder, ", or give --max-distance")
     with stage_bars(args.quiet) as progress:
         return calibrate_duplicates(
             index,
-            Encoder.load(run_folder, device(args.device)),
+            Encoder.load(run, device(args.device)),
             precision=args.precision,
             seed=args.seed,
             progress=partial(progress, "calibrating"),
@@ -180,17 +175,14 @@ def _tell_best(rows: list[dict[str, Any]]) -> None:
 
 def _write(folder: Path, rows: list[dict[str, Any]], root: Path, title: str) -> None:
     """Write groups.csv, and sheet.png where there are groups."""
-    from tripletnet.files import atomic_path
+    from tripletnet.files import atomic_table
     from tripletnet.plots.contact_sheet import contact_sheet
     from tripletnet.plots.output import save_figure
 
     columns = ["group", "path", "kind", "distance", "width", "height", "sharpness"]
     if rows and "keep" in rows[0]:
         columns.append("keep")
-    with (
-        atomic_path(folder / "groups.csv") as scratch,
-        scratch.open("w", encoding="utf-8", newline="") as file,
-    ):
+    with atomic_table(folder / "groups.csv") as file:
         table = csv.DictWriter(file, columns)
         table.writeheader()
         table.writerows(rows)

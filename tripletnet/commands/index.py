@@ -7,14 +7,16 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from tripletnet.command import add_device, add_seed
 from tripletnet.errors import InputError
 
 if TYPE_CHECKING:
     from tripletnet.codes_file import EncodedImages
+    from tripletnet.retrieval.catalogue import Catalogue
     from tripletnet.retrieval.index import Index
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -129,27 +131,24 @@ def _change(args: argparse.Namespace) -> None:
 
 def _take_run(index: Index, args: argparse.Namespace) -> None:
     """Note where the run of an index lies now."""
-    _check_fingerprint(args.run_folder, index.images.fingerprint)
+    _check_run(args.run_folder, index.images)
     index.images = replace(index.images, run=str(args.run_folder.resolve()))
 
 
-def _check_fingerprint(run: Path, fingerprint: Optional[str]) -> None:
+def _check_run(run: Path, images: Catalogue | EncodedImages) -> None:
+    """Refuse a run whose encoder is not that of the images, without loading it."""
+    from tripletnet.retrieval.same_encoder import check_same_encoder
     from tripletnet.runs import read_description
 
-    made_by = read_description(run).get("fingerprint")
-    if fingerprint is not None and made_by != fingerprint:
-        raise InputError(
-            f"{run}: its encoder ({str(made_by)[:12]}) is not the one that made the codes "
-            f"({fingerprint[:12]}): give that run"
-        )
+    check_same_encoder(images, run, read_description(run).get("fingerprint"))
 
 
 def _encode_for(index: Index, args: argparse.Namespace) -> EncodedImages:
     """Encode pictures to add, with the encoder that the index is of."""
-    from tripletnet.retrieval.search_pictures import find_run
+    from tripletnet.retrieval.same_encoder import find_run
 
-    run = find_run(index, args.source, args.run_folder)
-    _check_fingerprint(run, index.images.fingerprint)
+    run = find_run(index.images, args.source, args.run_folder)
+    _check_run(run, index.images)
     return _encode(run, args.add, args, _kept(args.source))
 
 
@@ -167,6 +166,7 @@ def parse_size(text: str) -> int:
 def _encoded(args: argparse.Namespace) -> tuple[EncodedImages, Optional[float]]:
     """Return the codes to index and the run's threshold."""
     from tripletnet.codes_file import read_codes
+    from tripletnet.retrieval.index_plan import plan_index
     from tripletnet.runs import read_threshold
 
     if not args.source.exists():
@@ -177,13 +177,14 @@ def _encoded(args: argparse.Namespace) -> tuple[EncodedImages, Optional[float]]:
         encoded = read_codes(args.source)
         run = args.run_folder or (Path(encoded.run) if encoded.run else None)
         if args.run_folder is not None:
-            _check_fingerprint(args.run_folder, encoded.fingerprint)
+            _check_run(args.run_folder, encoded)
             encoded = replace(encoded, run=str(args.run_folder.resolve()))
         return encoded, read_threshold(run) if run is not None and run.is_dir() else None
     if not args.images:
         raise InputError(f"index: which pictures are to be indexed with {args.source}? name them")
     # on the disk, so that the codes are not in memory twice and a stopped run can be taken up
-    encoded = _encode(args.source, args.images, args, _kept(args.out))
+    fits = partial(plan_index, memory=args.memory, kind=args.kind)
+    encoded = _encode(args.source, args.images, args, _kept(args.out), fits)
     return encoded, read_threshold(args.source)
 
 
@@ -192,7 +193,11 @@ def _kept(out: Path) -> Path:
 
 
 def _encode(
-    run: Path, images: Sequence[Path], args: argparse.Namespace, keep: Optional[Path] = None
+    run: Path,
+    images: Sequence[Path],
+    args: argparse.Namespace,
+    keep: Path,
+    check: Optional[Callable[[int, int], object]] = None,
 ) -> EncodedImages:
     from tripletnet.progress import stage_bars, tell_left_out
     from tripletnet.retrieval.encoder import Encoder
@@ -200,7 +205,7 @@ def _encode(
 
     encoder = Encoder.load(run, device(args.device))
     with stage_bars(args.quiet) as progress:
-        encoded, left_out = encoder.encode_files(images, keep=keep, progress=progress)
+        encoded, left_out = encoder.encode_files(images, keep=keep, progress=progress, check=check)
     tell_left_out(left_out)
     return encoded
 

@@ -57,14 +57,15 @@ def run(args: argparse.Namespace) -> None:
     from tripletnet.progress import tell_left_out
     from tripletnet.retrieval.encoder import Encoder
     from tripletnet.retrieval.index import Index
-    from tripletnet.retrieval.search_pictures import find_run, search_pictures
+    from tripletnet.retrieval.same_encoder import find_run
+    from tripletnet.retrieval.search_pictures import search_pictures
     from tripletnet.runtime import device
 
     for path in (args.plot, args.csv):
         if path is not None and path.is_dir():
             raise InputError(f"{path}: is a folder: name a file to write")
     index = Index.load(args.index)
-    encoder = Encoder.load(find_run(index, args.index, args.run_folder), device(args.device))
+    encoder = Encoder.load(find_run(index.images, args.index, args.run_folder), device(args.device))
     limit = reach(args.max_distance, index.threshold)
     left_out: list[LeftOut] = []
     results = search_pictures(index, encoder, args.pictures, args.k, limit, left_out.append)
@@ -121,9 +122,9 @@ def _table(path: Optional[Path]) -> Iterator[Optional[Callable[[PictureResult], 
     if path is None:
         yield None
         return
-    from tripletnet.files import atomic_path
+    from tripletnet.files import atomic_table
 
-    with atomic_path(path) as scratch, scratch.open("w", encoding="utf-8", newline="") as file:
+    with atomic_table(path) as file:
         writer = csv.writer(file)
         writer.writerow(["query", "rank", "path", "distance", "class"])
 

@@ -167,6 +167,7 @@ class Encoder:
         *,
         keep: Optional[PathLike] = None,
         progress: Optional[Callable[[str, int, int], None]] = None,
+        check: Optional[Callable[[int, int], object]] = None,
     ) -> tuple[EncodedImages, list[LeftOut]]:
         """Encode folders of pictures, with all that lies below them, and files.
 
@@ -181,6 +182,9 @@ class Encoder:
             stop; the codes are then memory-mapped from there. Remove it once they are stored.
         progress : callable, optional
             Called as ``progress("decoding" or "encoding", done, total)``.
+        check : callable, optional
+            Called as ``check(N, D)`` before the first picture is encoded; an error that it raises
+            spares the work.
 
         Returns
         -------
@@ -217,6 +221,8 @@ class Encoder:
             )
         digests = [found.hashes[position] for position in usable]
         shape = (len(usable), self.code_size)
+        if check is not None:
+            check(*shape)
         with PartialCodes(keep, shape, [self.fingerprint, *digests]) as partial_codes:
             for rows in _blocks(partial_codes.done, len(usable)):
                 pixels = found.pixels[found.rows[usable[rows]]]

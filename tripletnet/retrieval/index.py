@@ -14,12 +14,11 @@ from tripletnet.errors import InputError
 from tripletnet.files import PathLike
 from tripletnet.retrieval.catalogue import Catalogue
 from tripletnet.retrieval.exclusion import Exclusion
-from tripletnet.retrieval.index_build import Progress, add_codes, make_index, storage, tune
+from tripletnet.retrieval.faiss_codes import FaissCodes
+from tripletnet.retrieval.index_build import Progress, make_index, tune
 from tripletnet.retrieval.index_plan import index_bytes, plan_index
-from tripletnet.retrieval.index_store import load_faiss, read_index, write_index
+from tripletnet.retrieval.index_store import read_index, write_index
 from tripletnet.retrieval.results import SearchResults
-
-PAIRS_BYTES = 2**28  # for what a block of a range search may find: 12 bytes a pair
 
 
 class Index:
@@ -29,15 +28,11 @@ class Index:
     ----------
     images : Catalogue
         What is known of the images; row i of it belongs to code i.
-    kind : {"flat", "sq8", "hnsw", "ivfpq"}
-        See :func:`tripletnet.retrieval.index_plan.plan_index`.
     recall : float
         Recall@10 against exact search, measured on a sample when the index was built; 1 for flat.
     threshold : float or None
         The squared distance up to which images count as the same; a search uses it where it is
         asked to.
-    faiss_index : faiss.Index
-        What lies beneath, for what is not offered here.
 
     Examples
     --------
@@ -58,13 +53,10 @@ class Index:
         threshold: Optional[float] = None,
         places: Optional[np.ndarray] = None,
     ) -> None:
-        self.faiss_index = faiss_index
+        self._codes = FaissCodes(faiss_index, kind, places)
         self.images = images
-        self.kind = kind
         self.recall = recall
         self.threshold = threshold
-        # hnsw cannot forget: the place in it of each row, ascending, once one was removed
-        self._places = places
 
     @classmethod
     def build(
@@ -118,6 +110,19 @@ class Index:
         return f"Index({len(self):,} images, {self.kind}, recall@10 {self.recall:.4f})"
 
     @property
+    def faiss_index(self) -> Any:
+        """What lies beneath, a faiss.Index, for what is not offered here."""
+        return self._codes.index
+
+    @property
+    def kind(self) -> str:
+        """One of flat, sq8, hnsw and ivfpq.
+
+        See :func:`tripletnet.retrieval.index_plan.plan_index`.
+        """
+        return self._codes.kind
+
+    @property
     def code_size(self) -> int:
         """How many numbers a code has."""
         return self.faiss_index.d
@@ -152,12 +157,8 @@ class Index:
         codes = check_codes(images.codes)
         self._check_width(codes, "codes")
         joined = self.images.joined(Catalogue.of(images))
-        first = self.faiss_index.ntotal
-        add_codes(self.faiss_index, codes)
+        self._codes.add(codes)
         self.images = joined
-        if self._places is not None:
-            new = np.arange(first, self.faiss_index.ntotal)
-            self._places = np.concatenate([self._places, new])
 
     def remove(self, paths: Sequence[str]) -> None:
         """Remove images; the rows behind them move up.
@@ -173,26 +174,8 @@ class Index:
         gone = self.images.rows_of(paths)
         keep = np.ones(len(self), bool)
         keep[gone] = False
-        kept = np.flatnonzero(keep)
-        if self.kind == "hnsw":
-            self._places = kept if self._places is None else self._places[kept]
-        elif self.kind == "ivfpq":
-            self._remove_from_lists(keep)
-        else:
-            self.faiss_index.remove_ids(np.flatnonzero(~keep))
-        self.images = self.images.take(kept)
-
-    def _remove_from_lists(self, keep: np.ndarray) -> None:
-        """Remove rows from inverted lists, which name each code by its row, and renumber them."""
-        faiss, index = load_faiss(), self.faiss_index
-        index.set_direct_map_type(faiss.DirectMap.NoMap)
-        index.remove_ids(np.flatnonzero(~keep))
-        moved = np.cumsum(keep) - 1
-        for number in range(index.nlist):
-            count = index.invlists.list_size(number)
-            if count:
-                rows = faiss.rev_swig_ptr(index.invlists.get_ids(number), count)
-                rows[:] = moved[rows]
+        self._codes.keep(keep)
+        self.images = self.images.take(np.flatnonzero(keep))
 
     def search(
         self,
@@ -234,7 +217,7 @@ class Index:
             raise InputError(f"max_distance is {max_distance}: give a squared distance, 0 or more")
         banned = None if exclude is None else Exclusion(exclude, len(queries), len(self))
         asked = k if banned is None else k + banned.most
-        distances, rows = self._nearest(queries, min(asked, len(self)))
+        distances, rows = self._codes.nearest(queries, min(asked, len(self)))
         if banned is not None and banned.most:
             distances, rows = banned.dropped(distances, rows)
         if rows.shape[1] != k:
@@ -244,24 +227,6 @@ class Index:
         if rows[:, -1].min() < 0:  # what is missing comes last
             distances[rows < 0] = np.inf
         return SearchResults(distances, rows, self.images)
-
-    def _nearest(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        if not k:  # everything was removed
-            return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
-        faiss = load_faiss()
-        if self._places is None:
-            return self.faiss_index.search(queries, k)
-        total = self.faiss_index.ntotal
-        kept = np.zeros(total, bool)
-        kept[self._places] = True
-        # of the nodes that a search visits, only those that were kept count
-        effort = math.ceil(self.faiss_index.hnsw.efSearch * total / len(self))
-        parameters = faiss.SearchParametersHNSW(
-            sel=faiss.IDSelectorBitmap(np.packbits(kept, bitorder="little")),
-            efSearch=min(effort, total),
-        )
-        distances, found = self.faiss_index.search(queries, k, params=parameters)
-        return distances, np.where(found < 0, -1, np.searchsorted(self._places, found))
 
     def within(
         self, max_distance: float, block: Optional[int] = None
@@ -291,21 +256,7 @@ class Index:
         """
         if not max_distance >= 0:
             raise InputError(f"max_distance is {max_distance}: give a squared distance, 0 or more")
-        block = block or max(1, PAIRS_BYTES // (12 * max(1, len(self))))
-        holder = storage(self.faiss_index, self.kind)
-        # FAISS takes what is below a radius
-        radius = float(np.nextafter(np.float32(min(max_distance, 1e30)), np.float32(np.inf)))
-        for start in range(0, len(self), block):
-            rows = np.arange(start, min(start + block, len(self)))
-            load_faiss()
-            limits, distances, found = holder.range_search(self.codes(rows), radius)
-            rows = np.repeat(rows, np.diff(limits.astype(np.int64)))
-            if self._places is not None:
-                known = np.isin(found, self._places)
-                rows, distances = rows[known], distances[known]
-                found = np.searchsorted(self._places, found[known])
-            others = rows != found
-            yield rows[others], found[others], distances[others]
+        return self._codes.within(max_distance, block)
 
     def codes(self, rows: Union[Sequence[int], np.ndarray]) -> np.ndarray:
         """Return what the index keeps of the codes of these rows, (n, D) float32.
@@ -315,12 +266,7 @@ class Index:
         InputError
             If there is no such row.
         """
-        places = check_rows(np.asarray(rows), len(self), "rows")
-        if self._places is not None:
-            places = self._places[places]
-        if self.kind == "ivfpq" and self.faiss_index.direct_map.no():
-            self.faiss_index.make_direct_map(True)
-        return storage(self.faiss_index, self.kind).reconstruct_batch(places)
+        return self._codes.read(check_rows(np.asarray(rows), len(self), "rows"))
 
     def save(self, path: PathLike) -> None:
         """Write the index to a folder; an index that lies there stays whole until this one is.
@@ -331,10 +277,9 @@ class Index:
             If `path` is a file.
         """
         arrays = self.images.to_arrays()
-        if self._places is not None:
-            arrays["places"] = self._places
-        if self.kind == "ivfpq":
-            self.faiss_index.set_direct_map_type(load_faiss().DirectMap.NoMap)
+        if self._codes.places is not None:
+            arrays["places"] = self._codes.places
+        self._codes.forget_map()
         write_index(path, self.faiss_index, arrays, self.info())
 
     @classmethod

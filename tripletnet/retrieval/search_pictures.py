@@ -21,6 +21,7 @@ from tripletnet.files import PathLike
 from tripletnet.retrieval.encoder import Encoder
 from tripletnet.retrieval.index import Index
 from tripletnet.retrieval.results import Neighbour
+from tripletnet.retrieval.same_encoder import check_same_encoder
 from tripletnet.runtime import usable_cores
 
 _BLOCK = 1024
@@ -75,40 +76,6 @@ class PictureResult:
         }
 
 
-def find_run(index: Index, place: Path, given: Optional[Path]) -> Path:
-    """Return the run folder whose encoder made the codes of the index at `place`.
-
-    Raises
-    ------
-    InputError
-        If it is not known or not there, and none is given in its stead.
-    """
-    if given is not None:
-        return given
-    if index.images.run is None:
-        raise InputError(f"{place}: does not know the run of its codes: name it with --run")
-    run = Path(index.images.run)
-    if not run.is_dir():
-        raise InputError(f"{place}: its run {run} is not there any more: name it with --run")
-    return run
-
-
-def check_same_encoder(index: Index, encoder: Encoder) -> None:
-    """Raise InputError unless the index holds codes of this encoder."""
-    if index.code_size != encoder.code_size:
-        raise InputError(
-            f"{encoder.run}: its encoder makes codes of {encoder.code_size} numbers, and those of "
-            f"the index have {index.code_size}: give the run that made them"
-        )
-    theirs = index.images.fingerprint
-    if theirs is not None and theirs != encoder.fingerprint:
-        raise InputError(
-            f"{encoder.run}: its encoder ({encoder.fingerprint[:12]}) is not the one that made the "
-            f"codes of the index ({theirs[:12]}, run {index.images.run}): give that run, or index "
-            "the pictures anew"
-        )
-
-
 def search_pictures(
     index: Index,
     encoder: Encoder,
@@ -144,7 +111,12 @@ def search_pictures(
     InputError
         If the index is another encoder's, a path does not exist, or a picture cannot be used.
     """
-    check_same_encoder(index, encoder)
+    check_same_encoder(index.images, encoder.run, encoder.fingerprint)
+    if index.code_size != encoder.code_size:
+        raise InputError(
+            f"{encoder.run}: its encoder makes codes of {encoder.code_size} numbers, and those of "
+            f"the index have {index.code_size}: give the run that made them"
+        )
     if not k >= 1:
         raise InputError(f"k: {k} neighbours asked for; use 1 or more")
     if not max_distance >= 0:
