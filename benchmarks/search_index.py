@@ -6,8 +6,10 @@
 
 The codes are those of CIFAR-10's images: of the test images up to 10,000, and above of the 50,000
 training images, as often as it takes, each time with a little noise and of unit length again, in
-a memory-mapped file in --work (4 GB for a million codes of 1,024 numbers). The queries are the
-test images' codes, with noise. An index is built for each --memory, of the kind that fits.
+a memory-mapped file (4 GB for a million codes of 1,024 numbers). The queries are the test images'
+codes, with noise. They stay in --work, where a later call finds them, so that one with --rounds 0
+makes them and those after it do nothing but measure. An index is built for each --memory, of the
+kind that fits.
 
 Recall@10 is that of the queries, against exact search. Queries/s are measured one at a time and
 many at once (1,024 take minutes in sq8 of a million codes: --batch 64). A ratio above 1 means that
@@ -22,7 +24,7 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 import numpy as np
 
@@ -34,7 +36,7 @@ from tripletnet.files import write_json
 from tripletnet.retrieval.encode import encode
 from tripletnet.retrieval.index import Index
 from tripletnet.retrieval.index_store import load_faiss
-from tripletnet.runs import load_run
+from tripletnet.runs import load_run, read_description
 from tripletnet.runtime import usable_cores, versions
 
 OURS, FAISS = "tripletnet", "FAISS directly"
@@ -52,15 +54,33 @@ def noisy(codes: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return noise
 
 
-def repeated(codes: np.ndarray, count: int, file: Path) -> np.ndarray:
-    """Write `count` codes, each of these with noise in turn, to a memory-mapped file."""
+def repeated(codes: np.ndarray, count: int, file: Path) -> None:
+    """Write `count` codes, each of these with noise in turn."""
     random = np.random.default_rng(0)
     mapped = np.lib.format.open_memmap(file, "w+", np.float32, (count, codes.shape[1]))
     for start in range(0, count, BLOCK):
         rows = np.arange(start, min(start + BLOCK, count))
         mapped[rows[0] : rows[-1] + 1] = noisy(codes[rows % len(codes)], random)
     mapped.flush()
-    return np.load(file, mmap_mode="r")
+
+
+def prepare(run: Path, count: int, data: Optional[str], folder: Path) -> list[np.ndarray]:
+    """Return codes, queries, and the rows nearest to the first queries, made if not there."""
+    made_by = read_description(run)["fingerprint"][:12]
+    files = [folder / f"{made_by}-{count}-{name}.npy" for name in ("codes", "queries", "exact")]
+    if not files[-1].exists():
+        encoder, _ = load_run(run)
+        splits = load_cifar10(data)
+        test = encode(encoder, splits.test)
+        queries = noisy(test, np.random.default_rng(1))
+        if count <= len(test):
+            np.save(files[0], test[:count])
+        else:
+            repeated(encode(encoder, splits.train), count, files[0])
+        np.save(files[1], queries)
+        exact = exact_neighbours(np.load(files[0], mmap_mode="r"), queries[:RECALL_QUERIES])
+        np.save(files[2], exact)
+    return [np.load(files[0], mmap_mode="r"), *map(np.load, files[1:])]
 
 
 def exact_neighbours(codes: np.ndarray, queries: np.ndarray) -> np.ndarray:
@@ -89,6 +109,12 @@ def rate(search: Callable[[np.ndarray, int], Any], queries: np.ndarray, batch: i
             return done / (time.perf_counter() - start)
 
 
+def own_memory() -> int:
+    """Return the bytes that this process holds, without the files that it has mapped."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(dict(line.split(":", 1) for line in lines)["RssAnon"].split()[0])
+
+
 def measure(
     codes: np.ndarray,
     queries: np.ndarray,
@@ -98,7 +124,7 @@ def measure(
     rounds: int,
 ) -> dict[str, Any]:
     """Build an index, print a table of its figures and return them."""
-    start = time.perf_counter()
+    before, start = own_memory(), time.perf_counter()
     names = [f"{row}.png" for row in range(len(codes))]
     index = Index.build(EncodedImages(codes, paths=names), memory=memory)
     seconds = time.perf_counter() - start
@@ -108,11 +134,13 @@ def measure(
         **index.info(),
         "allowed": memory,
         "build_seconds": seconds,
+        "process_grew_by": own_memory() - before,
         "recall_of_queries": recall,
     }
     print(
         f"\n{len(codes):,} codes in {memory / 1e6:,.0f} MB: {index.kind}, "
-        f"{figures['memory'] / 1e6:,.1f} MB, built in {seconds:.1f} s, recall@10 of the queries "
+        f"{figures['memory'] / 1e6:,.1f} MB (the process grew by {figures['process_grew_by'] / 1e6:,.0f} MB "
+        f"with all that is known of the images), built in {seconds:.1f} s, recall@10 of the queries "
         f"{recall:.4f} (of its own images {index.recall:.4f})"
     )
     print(f"{'queries at once':24}{OURS + ', queries/s':>32}{FAISS:>32}{'ratio':>24}")
@@ -149,25 +177,18 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=5, help="how often each gets its turn")
     parser.add_argument("--data", metavar="FOLDER", help="where CIFAR-10 lies")
-    parser.add_argument("--work", type=Path, metavar="FOLDER", help="for the codes' file")
+    parser.add_argument("--work", type=Path, metavar="FOLDER", help="keeps the codes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every figure there")
     options = parser.parse_args()
 
-    encoder, _ = load_run(options.run)
-    splits = load_cifar10(options.data)
-    test = encode(encoder, splits.test)
-    own = test[: options.codes] if options.codes <= len(test) else encode(encoder, splits.train)
-    queries = noisy(test, np.random.default_rng(1))
-    about = {"cores": usable_cores(), "codes": options.codes, "numbers": test.shape[1]}
-    print(f"{about['cores']} cores, {options.codes:,} codes of {test.shape[1]:,} numbers")
-    with tempfile.TemporaryDirectory(dir=options.work) as folder:
-        codes = own
-        if options.codes > len(own):
-            codes = repeated(own, options.codes, Path(folder, "codes.npy"))
-        codes = codes[: options.codes]
-        exact = exact_neighbours(codes, queries[:RECALL_QUERIES])
-        figures = {}
-        for memory in options.memory:
+    figures: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        place = options.work or Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        codes, queries, exact = prepare(options.run, options.codes, options.data, place)
+        about = {"cores": usable_cores(), "codes": len(codes), "numbers": codes.shape[1]}
+        print(f"{about['cores']} cores, {len(codes):,} codes of {codes.shape[1]:,} numbers")
+        for memory in options.memory if options.rounds else []:
             figures[str(memory)] = measure(
                 codes, queries, exact, memory, options.batch, options.rounds
             )

@@ -6,6 +6,8 @@ import argparse
 import csv
 import hashlib
 import json
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,12 +16,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tripletnet.codes_file import EncodedImages
 from tripletnet.commands import duplicates as command
 from tripletnet.data.opencv import cv2
 from tripletnet.errors import InputError
 from tripletnet.plots.contact_sheet import Tile, contact_sheet, shorten
 from tripletnet.retrieval.duplicate_threshold import choose_duplicate_threshold
 from tripletnet.retrieval.duplicates import find_duplicates, first_copies
+from tripletnet.retrieval.index import Index
 from tripletnet.retrieval.keep import choose_keep, sharpness
 
 
@@ -197,6 +201,21 @@ def test_long_paths_are_shortened_in_the_middle():
     assert len(short) == 20 and short.startswith("holidays") and short.endswith("_0042.jpg")
 
 
+def test_names_that_are_no_text_are_shown_and_kept(tmp_path):
+    names = [b"caf\xe9.png".decode("utf-8", "surrogateescape"), "$a$.png", "c\nd.png"]
+    codes = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
+    images = EncodedImages(codes, paths=names, digests=["a", "a", "b"], root=str(tmp_path))
+    Index.build(images).save(tmp_path / "$x^$")
+    command = ["-m", "tripletnet", "duplicates", tmp_path / "$x^$", "--max-distance", "2"]
+    command += ["--out", tmp_path / "out"]
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=True)
+    assert "centre 0.0000  caf\\udce9.png" in done.stdout
+    assert b",caf\xe9.png,centre," in (tmp_path / "out/groups.csv").read_bytes()
+    assert cv2.imread(str(tmp_path / "out/sheet.png")) is not None
+    done = subprocess.run([sys.executable, *command, "--json"], capture_output=True, check=True)
+    assert [member["path"] for member in json.loads(done.stdout)["members"]] == names
+
+
 def test_a_contact_sheet_takes_what_is_not_there():
     tiles = [Tile(np.zeros((9, 4, 3), np.uint8), "$a_b$.png", "centre", True), Tile(None, "b", "")]
     figure = contact_sheet([tiles, tiles[:1]], "two groups", hidden=[4, 0])
@@ -211,7 +230,6 @@ def planted(tmp_path_factory):
     from tripletnet.backend import mx
     from tripletnet.networks import get_network
     from tripletnet.retrieval.encoder import Encoder
-    from tripletnet.retrieval.index import Index
     from tripletnet.runs import save_run
 
     folder = tmp_path_factory.mktemp("planted")
@@ -321,7 +339,6 @@ def test_a_negative_distance_is_refused(planted):
 
 
 def test_the_content_hash_is_of_the_file(planted):
-    from tripletnet.retrieval.index import Index
 
     images = Index.load(planted / "index").images
     content = (planted / "pictures" / "07.png").read_bytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import io
 import shlex
 import sys
 import warnings
@@ -65,6 +66,9 @@ def run_command(
         The options; default: the process's own.
     """
     warnings.showwarning = _show_warning
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # names of files that are not UTF-8: as escapes, which JSON reads too
+        sys.stdout.reconfigure(errors="backslashreplace")
     args = parser.parse_args(argv)
     try:
         status = main(args)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from tripletnet.retrieval.index import Index
     from tripletnet.retrieval.search_pictures import PictureResult
 
-#: Queries that fit into one picture.
-_DRAWN = 20
+#: Queries, and neighbours of each, that fit into one picture.
+_DRAWN, _NEIGHBOURS = 20, 30
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -148,7 +148,7 @@ def _draw(index: Index, results: list[PictureResult], path: Path) -> None:
     for result in results:
         note = "searched for" if result.neighbours else "nothing looks like it"
         tiles = [Tile(result.pixels, result.query.name, note, keep=True)]
-        for near in result.neighbours:
+        for near in result.neighbours[:_NEIGHBOURS]:
             try:
                 picture = decode_image(root / near.path, size=(160, 160), fit="letterbox")
             except ImageError:
@@ -156,4 +156,5 @@ def _draw(index: Index, results: list[PictureResult], path: Path) -> None:
             tiles.append(Tile(picture, near.path, f"{near.distance:.4f}"))
         rows.append(tiles)
     title = "what was searched for, and what looks like it (squared Euclidean distance)"
-    save_figure(contact_sheet(rows, title), path)
+    hidden = [max(0, len(result.neighbours) - _NEIGHBOURS) for result in results]
+    save_figure(contact_sheet(rows, title, hidden), path)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 _KEEP, _OTHER, _TEXT = "#1a9641", "#999999", "#444444"
 _WIDTH, _HEIGHT = 1.45, 1.75  # of a tile, in inches
+_NO_LETTER = "\N{REPLACEMENT CHARACTER}"
 _LETTERS = 24  # of a path, in a line below a tile
 
 
@@ -71,18 +72,22 @@ def contact_sheet(
             fontsize=8,
             color=_TEXT,
         )
-    figure.text(0.4 / width, 1 - 0.25 / height, title, va="center", fontsize=9)
+    top = 1 - 0.25 / height
+    figure.text(0.4 / width, top, title, va="center", fontsize=9, parse_math=False)
     return figure
 
 
 def shorten(path: str, letters: int = _LETTERS) -> str:
     """Return `path` with its middle left out where it is longer than `letters`.
 
+    What cannot be shown, as line breaks and bytes that are no letters, becomes the sign for that.
+
     Examples
     --------
     >>> shorten("holidays/2019/beach/IMG_0042.jpg", 20)
     'holidays…MG_0042.jpg'
     """
+    path = "".join(letter if letter.isprintable() else _NO_LETTER for letter in path)
     if len(path) <= letters:
         return path
     tail = (letters - 1) * 3 // 5
