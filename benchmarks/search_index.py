@@ -139,8 +139,8 @@ def measure(
     }
     taken, grown = figures["memory"] / 1e6, figures["process_grew_by"] / 1e6
     print(
-        f"\n{len(codes):,} codes in {memory / 1e6:,.0f} MB: {index.kind}, {taken:,.1f} MB (with all "
-        f"that is known of the images {grown:,.0f} MB), built in {seconds:.1f} s, recall@10 of the "
+        f"\n{len(codes):,} codes in {memory / 1e6:,.0f} MB: {index.kind}, {taken:,.1f} MB (with "
+        f"what is known of the images {grown:,.0f} MB), built in {seconds:.1f} s, recall@10 of the "
         f"queries {recall:.4f} (of its own images {index.recall:.4f})"
     )
     print(f"{'queries at once':24}{OURS + ', queries/s':>32}{FAISS:>32}{'ratio':>24}")

@@ -9,6 +9,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Callable, NoReturn, Optional
 
 from tripletnet.errors import InputError
@@ -34,6 +35,17 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     """Describe the option --device."""
     text = "cpu, gpu or gpu:N (the GPU is untested)"
     parser.add_argument("--device", default="cpu", help=text)
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Describe the option --run of the commands that take an index."""
+    parser.add_argument(
+        "--run",
+        dest="run_folder",
+        metavar="RUN",
+        type=Path,
+        help="the run folder of the codes, if it has been moved since",
+    )
 
 
 class CommandParser(argparse.ArgumentParser):

@@ -14,7 +14,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
-from tripletnet.command import add_device, add_seed
+from tripletnet.command import add_device, add_run, add_seed
 
 if TYPE_CHECKING:
     from tripletnet.plots.contact_sheet import Tile
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.95,
         help="calibrate for so much of what is found to be right (default: %(default)s)",
     )
-    add("--run", dest="run_folder", metavar="RUN", type=Path, help="the run, if it was moved")
+    add_run(parser)
     add("--keep", choices=["best"], help="name the largest, then sharpest picture of each group")
     add("--out", metavar="FOLDER", type=Path, help="write groups.csv and sheet.png there")
     add("--json", action="store_true", help="print everything as JSON")

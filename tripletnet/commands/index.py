@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
-from tripletnet.command import add_device, add_seed
+from tripletnet.command import add_device, add_run, add_seed
 from tripletnet.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,13 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--root", metavar="FOLDER", type=Path, help="note that the pictures lie there now"
     )
     change.add_argument("--info", action="store_true", help="show what the index holds")
-    add(
-        "--run",
-        dest="run_folder",
-        metavar="RUN",
-        type=Path,
-        help="the run folder of the codes, if it has been moved since",
-    )
+    add_run(parser)
     add("--json", action="store_true", help="print JSON instead of text")
     add_seed(parser)
     add_device(parser)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Optional
 
-from tripletnet.command import add_device
+from tripletnet.command import add_device, add_run
 from tripletnet.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,13 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="squared distance up to which pictures look alike; inf for any (default: the "
         "threshold that the run has learnt from its validation images)",
     )
-    add(
-        "--run",
-        dest="run_folder",
-        metavar="RUN",
-        type=Path,
-        help="the run folder, if it has been moved since",
-    )
+    add_run(parser)
     add("--plot", metavar="GRID.png", type=Path, help="draw what was found")
     add("--csv", metavar="TABLE.csv", type=Path, help="write a table, a line for each neighbour")
     add("--json", action="store_true", help="print JSON instead of text")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tripletnet.errors import InputError
+from tripletnet.retrieval.data_frame import data_frame
 
 if TYPE_CHECKING:
     import pandas
@@ -105,11 +106,7 @@ class Duplicates:
         InputError
             If pandas is not installed.
         """
-        try:
-            import pandas
-        except ModuleNotFoundError:
-            raise InputError("to_pandas: pandas is not installed: pip install pandas") from None
-        return pandas.DataFrame(self.rows(), columns=["group", "path", "kind", "distance"])
+        return data_frame(self.rows(), columns=["group", "path", "kind", "distance"])
 
     def __len__(self) -> int:
         return len(self.groups)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Union
 
 import numpy as np
 
-from tripletnet.errors import InputError
 from tripletnet.retrieval.catalogue import Catalogue
+from tripletnet.retrieval.data_frame import data_frame
 
 if TYPE_CHECKING:
     import pandas
@@ -117,13 +117,9 @@ class SearchResults:
         InputError
             If pandas is not installed.
         """
-        try:
-            import pandas
-        except ModuleNotFoundError:
-            raise InputError("to_pandas: pandas is not installed: pip install pandas") from None
         query, place = np.nonzero(self.rows >= 0)
         rows = self.rows[query, place]
-        return pandas.DataFrame(
+        return data_frame(
             {
                 "query": query,
                 "rank": place + 1,
