@@ -16,7 +16,7 @@ from PIL import Image
 from tripletnet.cli import main
 from tripletnet.codes_file import EncodedImages, write_codes
 from tripletnet.errors import InputError
-from tripletnet.retrieval.changes import changing
+from tripletnet.files import only_one
 from tripletnet.retrieval.compare import Comparison, compare
 from tripletnet.retrieval.encoder import Encoder
 from tripletnet.retrieval.index import Index
@@ -241,11 +241,20 @@ def test_a_moved_collection(index, small_run, photos, tmp_path):
 
 
 def test_only_one_command_changes_an_index(index, photos):
-    with changing(index):
+    with only_one(index):
         status, _, said = tripletnet("index", index, "--remove", "a")
-    assert status == 2 and "another command is changing this index" in said
+    assert status == 2 and "another command is making or changing it" in said
     assert tripletnet("index", index, "--remove", "a")[0] == 0
     assert not index.with_name("index.lock").exists()
+
+
+def test_only_one_command_makes_a_file(small_run, photos, tmp_path):
+    for command in ("encode", "index"):
+        with only_one(tmp_path / "out"):
+            status, _, said = tripletnet(command, small_run, photos, "--out", tmp_path / "out")
+        assert status == 2 and "out: another command is making or changing it" in said
+        assert tripletnet(command, small_run, photos, "--out", tmp_path / f"{command}/out")[0] == 0
+    assert {path.name for path in tmp_path.rglob("out*")} == {"out"}
 
 
 def test_a_name_means_what_the_index_has_before_what_lies_here(index, photos, monkeypatch):

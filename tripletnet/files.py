@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Optional, TextIO, Union
 
+from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from tripletnet.errors import InputError
@@ -55,6 +56,29 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def only_one(path: PathLike) -> Iterator[None]:
+    """Keep other commands from making or changing what lies at `path` while the block runs.
+
+    Raises
+    ------
+    InputError
+        If one of them is at it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(f"{path}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(f"{path}: another command is making or changing it: let it end") from None
+    try:
+        yield
+    finally:
+        lock.release()
+        Path(lock.lock_file).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

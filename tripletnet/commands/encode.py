@@ -30,6 +30,7 @@ def run(args: argparse.Namespace) -> None:
     """Encode, write the codes, and say how many there are; a stopped run is taken up again."""
     from tripletnet.codes_file import write_codes
     from tripletnet.errors import InputError
+    from tripletnet.files import only_one
     from tripletnet.progress import stage_bars, tell_left_out
     from tripletnet.retrieval.encoder import Encoder
     from tripletnet.retrieval.partial_codes import PartialCodes
@@ -40,10 +41,11 @@ def run(args: argparse.Namespace) -> None:
     encoder = Encoder.load(args.run_folder, device(args.device))
     keep = args.out.with_name(f"{args.out.name}.part")
     start = time.monotonic()
-    with stage_bars(args.quiet) as progress:
-        encoded, left_out = encoder.encode_files(args.images, keep=keep, progress=progress)
-    write_codes(args.out, encoded)
-    PartialCodes.remove(keep)
+    with only_one(args.out):
+        with stage_bars(args.quiet) as progress:
+            encoded, left_out = encoder.encode_files(args.images, keep=keep, progress=progress)
+        write_codes(args.out, encoded)
+        PartialCodes.remove(keep)
     tell_left_out(left_out, args.out.with_name(f"{args.out.name}.left_out.tsv"))
     seconds = time.monotonic() - start
     print(f"{len(encoded):,} pictures encoded in {seconds:,.1f} s: {args.out}")

@@ -77,24 +77,27 @@ def run(args: argparse.Namespace) -> None:
         is_index = (args.out / "index.json").exists()
         raise InputError(f"{args.out}: exists: {add_to_it * is_index}name another with --out")
 
+    from tripletnet.files import only_one
     from tripletnet.retrieval.index import Index
     from tripletnet.retrieval.index_plan import check_kind
     from tripletnet.retrieval.partial_codes import PartialCodes
 
     check_kind(args.kind)
-    encoded, threshold = _encoded(args)
-    index = Index.build(
-        encoded, memory=args.memory, kind=args.kind, threshold=threshold, seed=args.seed
-    )
-    index.save(args.out)
-    if args.images:
-        PartialCodes.remove(_kept(args.out))
+    with only_one(args.out):
+        encoded, threshold = _encoded(args)
+        index = Index.build(
+            encoded, memory=args.memory, kind=args.kind, threshold=threshold, seed=args.seed
+        )
+        index.save(args.out)
+        if args.images:
+            PartialCodes.remove(_kept(args.out))
     _show(index, args.json, f"index: {args.out}")
 
 
 def _change(args: argparse.Namespace) -> None:
     """Add, remove, or note a new place, and save the index; or only show it."""
-    from tripletnet.retrieval.changes import add_pictures, changing, paths_named
+    from tripletnet.files import only_one
+    from tripletnet.retrieval.changes import add_pictures, paths_named
     from tripletnet.retrieval.index import Index
     from tripletnet.retrieval.partial_codes import PartialCodes
 
@@ -103,7 +106,7 @@ def _change(args: argparse.Namespace) -> None:
         return
     if not (args.source / "index.json").is_file():
         Index.load(args.source)  # says what is wrong
-    with changing(args.source):
+    with only_one(args.source):
         index = Index.load(args.source)
         if args.run_folder is not None:
             _take_run(index, args)

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from tripletnet.codes_file import EncodedImages
 from tripletnet.errors import InputError
-from tripletnet.files import PathLike
 from tripletnet.retrieval.catalogue import Catalogue
 from tripletnet.retrieval.index import Index
 
@@ -30,27 +26,6 @@ class Added:
             f"{self.new:,} pictures added, {self.renewed:,} renewed, "
             f"{self.unchanged:,} were there already"
         )
-
-
-@contextmanager
-def changing(folder: PathLike) -> Iterator[None]:
-    """Keep others from changing an index on the disk between its loading and its saving.
-
-    Raises
-    ------
-    InputError
-        If somebody else is changing it.
-    """
-    lock = FileLock(f"{folder}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise InputError(f"{folder}: another command is changing this index: let it end") from None
-    try:
-        yield
-    finally:
-        lock.release()
-        Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def add_pictures(index: Index, encoded: EncodedImages) -> Added:

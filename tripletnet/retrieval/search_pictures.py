@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +24,14 @@ from tripletnet.retrieval.same_encoder import check_same_encoder
 from tripletnet.runtime import usable_cores
 
 _BLOCK = 1024
+_MOST_FOUND = 2**22  # neighbours that are in memory at one time
+
+
+@dataclass(frozen=True)
+class _Query:
+    path: Path
+    pixels: np.ndarray
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -126,12 +133,9 @@ def search_pictures(
     for item in listing.left_out:
         if left_out is not None:
             left_out(item)
-    rows_of = defaultdict(list)
-    for row, digest in enumerate(index.images.digests or ()):
-        rows_of[digest].append(row)
     size = (encoder.image_size, encoder.image_size)
 
-    def read(file: str) -> Union[tuple[Path, np.ndarray, list[int]], LeftOut]:
+    def read(file: str) -> Union[_Query, LeftOut]:
         path = listing.root / file
         try:
             data = read_bytes(path)
@@ -140,7 +144,7 @@ def search_pictures(
             if left_out is None:
                 raise InputError(f"{path}: {error.reason}") from None
             return LeftOut(str(path), error.reason)
-        return path, pixels, rows_of.get(hashlib.sha256(data).hexdigest(), [])
+        return _Query(path, pixels, hashlib.sha256(data).hexdigest())
 
     def results() -> Iterator[PictureResult]:
         with ThreadPoolExecutor(usable_cores()) as pool:
@@ -157,20 +161,24 @@ def search_pictures(
 
 
 def _search(
-    index: Index,
-    encoder: Encoder,
-    queries: Sequence[tuple[Path, np.ndarray, list[int]]],
-    k: int,
-    max_distance: float,
+    index: Index, encoder: Encoder, queries: Sequence[_Query], k: int, max_distance: float
 ) -> Iterator[PictureResult]:
-    codes = encoder.encode(np.stack([pixels for _, pixels, _ in queries]))
-    found = index.search(codes, k, exclude=[rows for _, _, rows in queries])
-    for number, (path, pixels, own) in enumerate(queries):
-        near = found[number].neighbours
-        yield PictureResult(
-            path,
-            [index.images.paths[row] for row in own],
-            [neighbour for neighbour in near if neighbour.distance <= max_distance],
-            near[0] if near else None,
-            pixels,
-        )
+    codes = encoder.encode(np.stack([query.pixels for query in queries]))
+    own: dict[str, list[int]] = {query.digest: [] for query in queries}
+    for row, digest in enumerate(index.images.digests or ()):
+        if digest in own:
+            own[digest].append(row)
+    step = max(1, _MOST_FOUND // k)
+    for start in range(0, len(queries), step):
+        part = queries[start : start + step]
+        exclude = [own[query.digest] for query in part]
+        found = index.search(codes[start : start + step], k, exclude=exclude)
+        for number, query in enumerate(part):
+            near = found[number].neighbours
+            yield PictureResult(
+                query.path,
+                [index.images.paths[row] for row in own[query.digest]],
+                [neighbour for neighbour in near if neighbour.distance <= max_distance],
+                near[0] if near else None,
+                query.pixels,
+            )
