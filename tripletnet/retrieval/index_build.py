@@ -45,8 +45,12 @@ def make_index(plan: Plan, codes: np.ndarray, seed: int, progress: Optional[Prog
         index.train(_range(codes))
     else:
         index = _learned_ivfpq(plan, codes, seed)
-    _reserve(index, plan.kind, codes)
-    add_codes(index, codes, progress)
+    if plan.kind == "ivfpq":
+        _fill_lists(index, codes, progress)
+    else:
+        holder = storage(index, plan.kind)
+        _reserve(holder.codes, len(codes) * holder.code_size)
+        add_codes(index, codes, progress)
     return index
 
 
@@ -93,17 +97,26 @@ def _learned_ivfpq(plan: Plan, codes: np.ndarray, seed: int) -> Any:
     return index
 
 
-def _reserve(index: Any, kind: str, codes: np.ndarray) -> None:
+def _reserve(vector: Any, size: int) -> None:
     """Make room for all codes: FAISS's vectors may otherwise grow to twice what they need."""
-    if kind == "ivfpq":
-        lists = np.concatenate([index.quantizer.assign(block, 1)[:, 0] for block in _blocks(codes)])
-        for number, count in enumerate(np.bincount(lists, minlength=index.nlist).tolist()):
-            index.invlists.resize(number, count)
-            index.invlists.resize(number, 0)
-    else:
-        holder = storage(index, kind)
-        holder.codes.resize(len(codes) * holder.code_size)
-        holder.codes.resize(0)
+    vector.resize(size)
+    vector.resize(0)
+
+
+def _fill_lists(index: Any, codes: np.ndarray, progress: Optional[Progress]) -> None:
+    """Add codes to lists that have just the room for them, each code assigned to its list once."""
+    faiss = load_faiss()
+    lists = np.concatenate([index.quantizer.assign(block, 1)[:, 0] for block in _blocks(codes)])
+    for number, count in enumerate(np.bincount(lists, minlength=index.nlist).tolist()):
+        index.invlists.resize(number, count)
+        index.invlists.resize(number, 0)
+    done = 0
+    for block in _blocks(codes):
+        chosen = lists[done : done + len(block)]
+        index.add_core(len(block), faiss.swig_ptr(block), None, faiss.swig_ptr(chosen))
+        done += len(block)
+        if progress is not None:
+            progress("indexing", done, len(codes))
 
 
 def tune(index: Any, kind: str, codes: np.ndarray, seed: int) -> float:
