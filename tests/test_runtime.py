@@ -58,7 +58,7 @@ def test_mxnet_leaves_what_it_hardly_needs_unimported():
     code = (
         "import scipy.stats as s; from tripletnet.backend import mx; print(mx.test_utils.ss is s)"
     )
-    assert "scipy/stats/__init__.py" in run_python(code)
+    assert run_python(code) == "True"
 
 
 @pytest.fixture

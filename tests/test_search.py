@@ -108,10 +108,10 @@ def test_a_folder_of_queries_as_a_table(index, photos, tmp_path):
 def test_the_grid(index, photos, tmp_path):
     (photos / "b/3.png").rename(tmp_path / "gone.png")  # shown as a gap
     plot = tmp_path / "grid.png"
-    status, _, _ = tripletnet(
+    status, _, notices = tripletnet(
         "search", index, photos / "a", photos / "loose.png", "--plot", plot, "--max-distance", "inf"
     )
-    assert status == 0
+    assert status == 0 and "6 pictures are not in" in notices and "--root FOLDER" in notices
     assert Image.open(plot).width > 600
 
 
@@ -184,6 +184,21 @@ def test_codes_of_another_encoder_are_refused_by_name(small_run, photos, tmp_pat
     index, same_words = tmp_path / "index", said
     for command in (["index", index, "--add", photos], ["duplicates", index, "--quiet"]):
         assert tripletnet(*command, "--run", small_run) == (2, "", same_words)
+
+
+def test_the_threshold_is_that_of_the_run(small_run, photos, tmp_path):
+    run = shutil.copytree(small_run, tmp_path / "run")
+    (run / "threshold.json").unlink()
+    assert tripletnet("index", run, photos, "--out", tmp_path / "index")[0] == 0
+    search = ("search", tmp_path / "index", photos / "a/1.png")
+    assert "the run has no threshold, so the nearest are shown" in tripletnet(*search)[2]
+    (run / "threshold.json").write_text('{"distance": 0.01}')  # chosen since by evaluate
+    assert "within 0.0100" in tripletnet(*search)[1]
+    (run / "threshold.json").unlink()
+    loaded = Index.load(tmp_path / "index")
+    loaded.threshold = 0.02
+    loaded.save(tmp_path / "index")
+    assert "within 0.0200" in tripletnet(*search)[1]
 
 
 def test_too_little_memory_is_told_before_the_work(small_run, photos, tmp_path, monkeypatch):

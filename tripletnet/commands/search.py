@@ -60,9 +60,16 @@ def run(args: argparse.Namespace) -> None:
             raise InputError(f"{path}: is a folder: name a file to write")
     index = Index.load(args.index)
     encoder = Encoder.load(find_run(index.images, args.index, args.run_folder), device(args.device))
-    limit = reach(args.max_distance, index.threshold)
+    known = (args.max_distance, encoder.threshold, index.threshold)
+    limit = next((distance for distance in known if distance is not None), math.inf)
     left_out: list[LeftOut] = []
     results = search_pictures(index, encoder, args.pictures, args.k, limit, left_out.append)
+    if known == (None, None, None):
+        print(
+            "tripletnet: the run has no threshold, so the nearest are shown at any distance; "
+            "give --max-distance, or choose one with the command evaluate",
+            file=sys.stderr,
+        )
     drawn: list[PictureResult] = []
     count = 0
     with _table(args.csv) as write_row:
@@ -96,20 +103,6 @@ def run(args: argparse.Namespace) -> None:
             print(f"tripletnet: {args.plot} shows the first {_DRAWN} of {count}", file=sys.stderr)
 
 
-def reach(given: Optional[float], threshold: Optional[float]) -> float:
-    """Return the distance up to which pictures look alike, with a notice if none is known."""
-    if given is not None:
-        return given
-    if threshold is None:
-        print(
-            "tripletnet: the run has no threshold, so the nearest are shown at any distance; "
-            "give --max-distance, or choose one with the command evaluate",
-            file=sys.stderr,
-        )
-        return math.inf
-    return threshold
-
-
 @contextlib.contextmanager
 def _table(path: Optional[Path]) -> Iterator[Optional[Callable[[PictureResult], None]]]:
     """Give a function that writes the rows of a result; None if no table is wanted."""
@@ -138,7 +131,7 @@ def _draw(index: Index, results: list[PictureResult], path: Path) -> None:
     from tripletnet.plots.output import save_figure
 
     root = Path(index.images.root or ".")
-    rows = []
+    rows, missing = [], 0
     for result in results:
         note = "searched for" if result.neighbours else "nothing looks like it"
         tiles = [Tile(result.pixels, result.query.name, note, keep=True)]
@@ -146,9 +139,15 @@ def _draw(index: Index, results: list[PictureResult], path: Path) -> None:
             try:
                 picture = decode_image(root / near.path, size=(160, 160), fit="letterbox")
             except ImageError:
-                picture = None
+                picture, missing = None, missing + 1
             tiles.append(Tile(picture, near.path, f"{near.distance:.4f}"))
         rows.append(tiles)
+    if missing:
+        print(
+            f"tripletnet: {missing} pictures are not in {root}: if they were moved, tell the index "
+            "where to (index INDEX --root FOLDER)",
+            file=sys.stderr,
+        )
     title = "what was searched for, and what looks like it (squared Euclidean distance)"
     hidden = [max(0, len(result.neighbours) - _NEIGHBOURS) for result in results]
     save_figure(contact_sheet(rows, title, hidden), path)
