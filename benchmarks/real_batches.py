@@ -54,7 +54,9 @@ def speed(
 ) -> float:
     """Return the images/s of training on real batches, or on those of `source`."""
     # one more step, so that the last one counted has a successor that runs beside it
-    config = TrainingConfig(images=(WARM_UP + STEPS + 1) * batch, batch_size=batch)
+    config = TrainingConfig(
+        images=(WARM_UP + STEPS + 1) * batch, batch_size=batch, learning_rate=loss.learning_rate
+    )
     stopwatch = Stopwatch()
     trainer = Trainer(TripletCNN(), loss, images, config, callbacks=[stopwatch])
     trainer.initialize()
