@@ -32,7 +32,7 @@ from tripletnet.losses import (
     supervised_contrastive,
     triplet_hinge,
 )
-from tripletnet.losses.mining import BatchHard, Miner, PairMasks, Triplets
+from tripletnet.losses.mining import BatchHard, PairMasks
 from tripletnet.training.callbacks import Callback
 
 
@@ -556,31 +556,7 @@ def test_temperatures_that_make_no_sense(temperature):
         SupervisedContrastive(temperature)
 
 
-# --- a loss and a miner of one's own, and runs of earlier versions
-
-
-class NearestOther(Miner):
-    """A toy: each image, the next one of its class, the first one of another."""
-
-    def mine(self, codes, labels, distance, random):
-        triplets = [
-            (i, j, int(np.flatnonzero(labels != labels[i])[0]))
-            for i, j in enumerate(np.roll(np.arange(len(labels)), -1))
-            if labels[i] == labels[j] and i != j
-        ]
-        return Triplets(*np.array(triplets, dtype=np.int64).reshape(-1, 3).T)
-
-
-class PullTogether(BatchLoss):
-    """A toy: sames at one point, diffs wherever they are."""
-
-    def __init__(self, margin=1.0):
-        super().__init__()
-        self.margin = margin
-
-    def forward(self, codes, labels):
-        same = mx.nd.array(labels[:, None] == labels)
-        return (pairwise_squared_euclidean(codes) * same).sum(axis=1) * self.margin
+# --- runs of earlier versions
 
 
 def command_line(*options, status: int = 0) -> None:
@@ -593,21 +569,6 @@ def command_line(*options, status: int = 0) -> None:
 
 SMALL = ("--network", "article", "--size", 16, "--code-size", 8, "--batch-size", 8, "--quiet")
 SMALL += ("--validation", 0, "--test", 0)
-
-
-@pytest.mark.parametrize(
-    "options", [("--loss", "toy", "--margin", 0.5), ("--loss", "triplet", "--mining", "toy")]
-)
-def test_a_new_loss_and_a_new_miner_are_a_class_and_a_line(options, photos, tmp_path, monkeypatch):
-    import json
-
-    monkeypatch.setitem(LOSSES, "toy", PullTogether)
-    monkeypatch.setitem(MINERS, "toy", NearestOther)
-    out = tmp_path / "run"
-    command_line("train", photos, "--out", out, "--images", 40, *SMALL, *options)
-    description = json.loads((out / "run.json").read_text())
-    assert description["finished"]
-    assert "toy" in (description["training"]["loss"], description["training"]["mining"])
 
 
 def test_a_run_of_an_earlier_version_goes_on(photos, tmp_path):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 from tripletnet.command import add_device, add_seed
+from tripletnet.registry import DISTANCES, LOSSES, MINERS, NETWORKS
 
 if TYPE_CHECKING:
     from tripletnet.data import ImageSet
@@ -39,26 +40,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     length.add_argument("--images", type=int, help="train on so many images, repeats counted")
     length.add_argument("--epochs", type=float, help="the same, as passes over the training images")
     length.add_argument("--minutes", type=float, help="train for about so long")
-    add("--network", help="article or residual (default: residual for folders, else article)")
+    add("--network", help=f"{NETWORKS} (default: residual for folders, else article)")
     add("--code-size", type=int, default=1024, help="numbers in a code (default: %(default)s)")
-    add(
-        "--loss",
-        help="triplet, supcon, contrastive, margin, multi-similarity or nt-xent "
-        "(default: supcon for folders, else triplet)",
-    )
+    add("--loss", help=f"{LOSSES} (default: supcon for folders, else triplet)")
     add(
         "--mining",
         default="all",
-        help="the triplets of a batch that triplet and margin learn from: all, random-in-batch, "
-        "semi-hard, batch-hard or distance-weighted; or random, drawn from all images "
-        "(default: %(default)s)",
+        help=f"which triplets of a batch a loss on triplets learns from: {MINERS}; random ones are "
+        "drawn from all images (default: %(default)s)",
     )
-    add("--distance", help="squared, euclidean or cosine (default: the loss's own)")
+    add("--distance", help=f"{DISTANCES} (default: the loss's own)")
     add(
         "--margin",
         type=float,
         default=1.0,
-        help="of triplet and contrastive, in the distance's unit (default: %(default)s)",
+        help="of losses that have one, in the distance's unit (default: %(default)s)",
     )
     add(
         "--soft-margin",
@@ -75,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--temperature",
         type=float,
         default=0.1,
-        help="of supcon and nt-xent (default: %(default)s)",
+        help="of losses that have one (default: %(default)s)",
     )
     add("--batch-size", type=int, default=192, help="images a step (default: %(default)s)")
     add("--optimizer", default="sgd", help="sgd (with momentum) or adam (default: %(default)s)")

@@ -1,15 +1,11 @@
-"""What the codes should obey: one file a loss, one line here to make it known."""
+"""What the codes should obey: one file a loss, one line in the registry."""
 
 from __future__ import annotations
 
 import inspect
 from typing import Any, Union
 
-from tripletnet.errors import InputError
-from tripletnet.losses.batch import BatchLoss
-from tripletnet.losses.contrastive_pairs import Contrastive, contrastive
-from tripletnet.losses.distances import (
-    DISTANCES,
+from tripletnet.distances import (
     Cosine,
     Distance,
     Euclidean,
@@ -17,8 +13,11 @@ from tripletnet.losses.distances import (
     pairwise_squared_euclidean,
     squared_euclidean,
 )
+from tripletnet.errors import InputError
+from tripletnet.losses.batch import BatchLoss
+from tripletnet.losses.contrastive_pairs import Contrastive, contrastive
 from tripletnet.losses.margin import MarginLoss, margin_loss
-from tripletnet.losses.mining import MINERS, Miner
+from tripletnet.losses.mining import Miner
 from tripletnet.losses.multi_similarity import MultiSimilarity, multi_similarity
 from tripletnet.losses.nt_xent import NTXent, nt_xent
 from tripletnet.losses.softmax import SoftmaxCrossEntropy
@@ -26,16 +25,7 @@ from tripletnet.losses.supervised_contrastive import SupervisedContrastive, supe
 from tripletnet.losses.triplet import TripletHinge, triplet_hinge
 from tripletnet.losses.triplet_loss import AllTriplets, RandomTriplets, TripletLoss
 from tripletnet.losses.triplet_sums import all_triplets_hinge
-
-#: The losses that can be chosen by name.
-LOSSES: dict[str, type[BatchLoss]] = {
-    "triplet": TripletLoss,
-    "supcon": SupervisedContrastive,
-    "contrastive": Contrastive,
-    "margin": MarginLoss,
-    "multi-similarity": MultiSimilarity,
-    "nt-xent": NTXent,
-}
+from tripletnet.registry import DISTANCES, LOSSES, MINERS
 
 __all__ = [
     "DISTANCES",
@@ -79,9 +69,7 @@ def options_of(name: str) -> list[str]:
     InputError
         If there is no such loss; the message lists those that there are.
     """
-    if name not in LOSSES:
-        raise InputError(f"loss '{name}' is not known: use one of {', '.join(LOSSES)}")
-    return list(inspect.signature(LOSSES[name]).parameters)
+    return list(inspect.signature(LOSSES.named(name)).parameters)
 
 
 def get_loss(name: str, mining: Union[str, Miner] = "all", **arguments: Any) -> BatchLoss:

@@ -7,10 +7,10 @@ from typing import Any, Union
 import numpy as np
 
 from tripletnet.backend import mx
+from tripletnet.distances import Distance
 from tripletnet.losses.batch import BatchLoss, as_masks
-from tripletnet.losses.distances import DISTANCES, Distance
-from tripletnet.losses.registry import choose
 from tripletnet.losses.triplet import positive_margin
+from tripletnet.registry import DISTANCES
 
 
 def contrastive(distances: Any, same: Any, margin: float = 1.0) -> Any:
@@ -58,7 +58,7 @@ class Contrastive(BatchLoss):
     def __init__(self, margin: float = 1.0, distance: Union[str, Distance] = "euclidean") -> None:
         super().__init__()
         self.margin = positive_margin(margin)
-        self.distance: Distance = choose("distance", distance, DISTANCES)
+        self.distance: Distance = DISTANCES.choose(distance)
 
     def forward(self, codes: Any, labels: np.ndarray) -> Any:
         """Return the mean loss of each image's pairs."""

@@ -7,12 +7,12 @@ from typing import Any, Union
 import numpy as np
 
 from tripletnet.backend import mx
+from tripletnet.distances import Distance
 from tripletnet.errors import InputError
 from tripletnet.losses.batch import BatchLoss
-from tripletnet.losses.distances import DISTANCES, Distance
-from tripletnet.losses.mining import MINERS, Miner
-from tripletnet.losses.registry import choose
+from tripletnet.losses.mining import Miner
 from tripletnet.losses.triplet import positive_margin
+from tripletnet.registry import DISTANCES, MINERS
 
 
 def margin_loss(distances: Any, boundary: Any, alpha: float = 0.2) -> tuple[Any, Any]:
@@ -76,8 +76,8 @@ class MarginLoss(BatchLoss):
     ) -> None:
         super().__init__()
         self.alpha = positive_margin(alpha)
-        self.miner: Miner = choose("mining", mining, MINERS)
-        self.distance: Distance = choose("distance", distance, DISTANCES)
+        self.miner: Miner = MINERS.choose(mining)
+        self.distance: Distance = DISTANCES.choose(distance)
         self.sampling = self.miner.sampling
         with self.name_scope():
             self.boundary = self.params.get(

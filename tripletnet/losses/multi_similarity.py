@@ -7,12 +7,12 @@ from typing import Any, Union
 import numpy as np
 
 from tripletnet.backend import mx
+from tripletnet.distances import Distance
 from tripletnet.errors import InputError
 from tripletnet.losses.batch import BatchLoss
-from tripletnet.losses.distances import DISTANCES, Distance
 from tripletnet.losses.log_sum_exp import masked_log_sum_exp, softplus
 from tripletnet.losses.mining import PairMasks, pair_masks
-from tripletnet.losses.registry import choose
+from tripletnet.registry import DISTANCES
 
 
 def informative_pairs(
@@ -114,7 +114,7 @@ class MultiSimilarity(BatchLoss):
         if not (alpha > 0 and beta > 0):
             raise InputError(f"alpha is {alpha} and beta {beta}: give numbers above 0")
         self.alpha, self.beta, self.threshold, self.epsilon = alpha, beta, threshold, epsilon
-        self.distance: Distance = choose("distance", distance, DISTANCES)
+        self.distance: Distance = DISTANCES.choose(distance)
 
     def forward(self, codes: Any, labels: np.ndarray) -> Any:
         """Return the loss of each anchor."""

@@ -7,11 +7,11 @@ from typing import Any, Union
 import numpy as np
 
 from tripletnet.backend import mx
+from tripletnet.distances import Distance
 from tripletnet.losses.batch import BatchLoss, as_masks
-from tripletnet.losses.distances import DISTANCES, Distance
 from tripletnet.losses.log_sum_exp import masked_log_sum_exp, softplus
-from tripletnet.losses.registry import choose
 from tripletnet.losses.supervised_contrastive import positive_temperature
+from tripletnet.registry import DISTANCES
 
 
 def nt_xent(similarities: Any, positives: Any, negatives: Any, temperature: float = 0.1) -> Any:
@@ -69,7 +69,7 @@ class NTXent(BatchLoss):
     def __init__(self, temperature: float = 0.1, distance: Union[str, Distance] = "cosine") -> None:
         super().__init__()
         self.temperature = positive_temperature(temperature)
-        self.distance: Distance = choose("distance", distance, DISTANCES)
+        self.distance: Distance = DISTANCES.choose(distance)
 
     def forward(self, codes: Any, labels: np.ndarray) -> Any:
         """Return each anchor's share of the loss."""

@@ -7,10 +7,10 @@ from typing import Any, Union
 import numpy as np
 
 from tripletnet.backend import mx
+from tripletnet.distances import Distance
 from tripletnet.errors import InputError
 from tripletnet.losses.batch import BatchLoss, as_masks
-from tripletnet.losses.distances import DISTANCES, Distance
-from tripletnet.losses.registry import choose
+from tripletnet.registry import DISTANCES
 
 
 def supervised_contrastive(
@@ -73,7 +73,7 @@ class SupervisedContrastive(BatchLoss):
     ) -> None:
         super().__init__()
         self.temperature = positive_temperature(temperature)
-        self.distance: Distance = choose("distance", distance, DISTANCES)
+        self.distance: Distance = DISTANCES.choose(distance)
 
     def forward(self, codes: Any, labels: np.ndarray) -> Any:
         """Return the loss of each anchor."""

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from tripletnet.backend import mx
+from tripletnet.distances import squared_euclidean
 from tripletnet.errors import InputError
-from tripletnet.losses.distances import squared_euclidean
 
 
 def triplet_hinge(d_same: Any, d_diff: Any, margin: float = 1.0) -> Any:

@@ -7,14 +7,14 @@ from typing import Any, Optional, Union
 import numpy as np
 
 from tripletnet.backend import mx
+from tripletnet.distances import Distance
 from tripletnet.errors import InputError
 from tripletnet.losses.batch import BatchLoss
-from tripletnet.losses.distances import DISTANCES, Distance
 from tripletnet.losses.log_sum_exp import softplus
-from tripletnet.losses.mining import MINERS, DrawnTriplets, EveryTriplet, Mined, Miner
-from tripletnet.losses.registry import choose
+from tripletnet.losses.mining import DrawnTriplets, EveryTriplet, Mined, Miner
 from tripletnet.losses.triplet import positive_margin, triplet_hinge
 from tripletnet.losses.triplet_sums import triplet_sums
+from tripletnet.registry import DISTANCES, MINERS
 
 AVERAGES = ("all", "active")
 
@@ -64,8 +64,8 @@ class TripletLoss(BatchLoss):
     ) -> None:
         super().__init__()
         self.margin = positive_margin(margin)
-        self.miner: Miner = choose("mining", mining, MINERS)
-        self.distance: Distance = choose("distance", distance, DISTANCES)
+        self.miner: Miner = MINERS.choose(mining)
+        self.distance: Distance = DISTANCES.choose(distance)
         self.soft_margin = soft_margin
         self.average = average or self._default_average()
         self.sampling = self.miner.sampling

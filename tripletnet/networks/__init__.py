@@ -1,21 +1,15 @@
-"""What turns images into codes: one file a network, one line here to make it known."""
+"""What turns images into codes: one file a network, one line in the registry."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tripletnet.errors import InputError
 from tripletnet.networks.base import EncoderBlock
 from tripletnet.networks.classifier import Classifier
 from tripletnet.networks.residual import ResidualNet
 from tripletnet.networks.siamese import SiameseTriplet
 from tripletnet.networks.triplet_cnn import TripletCNN
-
-#: The encoders that can be chosen by name.
-NETWORKS: dict[str, type[EncoderBlock]] = {
-    "article": TripletCNN,
-    "residual": ResidualNet,
-}
+from tripletnet.registry import NETWORKS
 
 __all__ = [
     "NETWORKS",
@@ -36,6 +30,4 @@ def get_network(name: str, **arguments: Any) -> EncoderBlock:
     InputError
         If there is no such network; the message lists those that there are.
     """
-    if name not in NETWORKS:
-        raise InputError(f"network '{name}' is not known: use one of {', '.join(NETWORKS)}")
-    return NETWORKS[name](**arguments)
+    return NETWORKS.named(name)(**arguments)

@@ -1,4 +1,4 @@
-"""Which triplets of a batch to learn from: one file a miner, one line here to make it known."""
+"""Which triplets of a batch to learn from: one file a miner, one line in the registry."""
 
 from __future__ import annotations
 
@@ -13,16 +13,7 @@ from tripletnet.losses.mining.drawn import DrawnTriplets
 from tripletnet.losses.mining.every import EveryTriplet
 from tripletnet.losses.mining.random_in_batch import RandomInBatch, random_triplets
 from tripletnet.losses.mining.semi_hard import SemiHard, semi_hard
-
-#: The miners that can be chosen by name.
-MINERS: dict[str, type[Miner]] = {
-    "all": EveryTriplet,
-    "random": DrawnTriplets,
-    "random-in-batch": RandomInBatch,
-    "semi-hard": SemiHard,
-    "batch-hard": BatchHard,
-    "distance-weighted": DistanceWeighted,
-}
+from tripletnet.registry import MINERS
 
 __all__ = [
     "MINERS",

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Union
 
 import numpy as np
 
-from tripletnet.losses.distances import Distance
+from tripletnet.distances import Distance
 
 
 class Triplets(NamedTuple):

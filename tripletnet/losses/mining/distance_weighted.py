@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from tripletnet.distances import Distance, Euclidean
 from tripletnet.errors import InputError
-from tripletnet.losses.distances import Distance, Euclidean
 from tripletnet.losses.mining.base import Miner, Triplets, pair_masks
 
 # Keeps the logarithm finite for opposite codes.

@@ -1,0 +1,125 @@
+"""What can be chosen by name: one line a loss, a miner, a distance or a network.
+
+Only the names are here, so that ``tripletnet train --help`` can list them without MXNet: each
+class is imported when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, MutableMapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, Union
+
+from tripletnet.errors import InputError
+
+if TYPE_CHECKING:
+    from tripletnet.distances import Distance
+    from tripletnet.losses import BatchLoss, Miner
+    from tripletnet.networks import EncoderBlock
+
+Kind = TypeVar("Kind")
+
+
+class Registry(MutableMapping[str, "type[Kind]"], Generic[Kind]):
+    """Classes of one kind by their names.
+
+    Parameters
+    ----------
+    kind : str
+        What they are, for errors.
+    entries : mapping of str to str or class
+        Where each lies, as ``"module:Class"``, or the class itself.
+    """
+
+    def __init__(self, kind: str, entries: Mapping[str, Union[str, type[Kind]]]) -> None:
+        self.kind = kind
+        self._entries = dict(entries)
+
+    def __getitem__(self, name: str) -> type[Kind]:
+        entry = self._entries[name]
+        if isinstance(entry, str):
+            module, _, attribute = entry.partition(":")
+            entry = self._entries[name] = getattr(import_module(module), attribute)
+        return entry
+
+    def __setitem__(self, name: str, entry: Union[str, type[Kind]]) -> None:
+        self._entries[name] = entry
+
+    def __delitem__(self, name: str) -> None:
+        del self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries  # without an import
+
+    def __str__(self) -> str:
+        return ", ".join(self)
+
+    def named(self, name: str) -> type[Kind]:
+        """Return the class called `name`.
+
+        Raises
+        ------
+        InputError
+            If there is none; the message lists those that there are.
+        """
+        if name not in self:
+            raise InputError(f"{self.kind} '{name}' is not known: use one of {self}")
+        return self[name]
+
+    def choose(self, choice: Union[str, Kind], **arguments: Any) -> Kind:
+        """Return `choice` itself, or an object of the class of that name, made of `arguments`.
+
+        Raises
+        ------
+        InputError
+            If there is no such name; the message lists those that there are.
+        """
+        return self.named(choice)(**arguments) if isinstance(choice, str) else choice
+
+
+NETWORKS: Registry[EncoderBlock] = Registry(
+    "network",
+    {
+        "article": "tripletnet.networks.triplet_cnn:TripletCNN",
+        "residual": "tripletnet.networks.residual:ResidualNet",
+    },
+)
+
+LOSSES: Registry[BatchLoss] = Registry(
+    "loss",
+    {
+        "triplet": "tripletnet.losses.triplet_loss:TripletLoss",
+        "supcon": "tripletnet.losses.supervised_contrastive:SupervisedContrastive",
+        "contrastive": "tripletnet.losses.contrastive_pairs:Contrastive",
+        "margin": "tripletnet.losses.margin:MarginLoss",
+        "multi-similarity": "tripletnet.losses.multi_similarity:MultiSimilarity",
+        "nt-xent": "tripletnet.losses.nt_xent:NTXent",
+    },
+)
+
+MINERS: Registry[Miner] = Registry(
+    "mining",
+    {
+        "all": "tripletnet.losses.mining.every:EveryTriplet",
+        "random": "tripletnet.losses.mining.drawn:DrawnTriplets",
+        "random-in-batch": "tripletnet.losses.mining.random_in_batch:RandomInBatch",
+        "semi-hard": "tripletnet.losses.mining.semi_hard:SemiHard",
+        "batch-hard": "tripletnet.losses.mining.batch_hard:BatchHard",
+        "distance-weighted": "tripletnet.losses.mining.distance_weighted:DistanceWeighted",
+    },
+)
+
+DISTANCES: Registry[Distance] = Registry(
+    "distance",
+    {
+        "squared": "tripletnet.distances:SquaredEuclidean",
+        "euclidean": "tripletnet.distances:Euclidean",
+        "cosine": "tripletnet.distances:Cosine",
+    },
+)
