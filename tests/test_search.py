@@ -214,7 +214,8 @@ def test_too_little_memory_is_told_before_the_work(small_run, photos, tmp_path, 
 
 def test_compare(small_run, photos):
     same = tripletnet("compare", small_run, photos / "a/0.png", photos / "b/4.png", "--check")
-    assert same[0] == 0 and same[1].startswith("same: squared distance 0.0000, threshold 0.0500")
+    told = "same: squared Euclidean distance 0.0000, threshold 0.0500"
+    assert same[0] == 0 and same[1].startswith(told)
     pair = (small_run, photos / "a/0.png", photos / "a/1.png", "--max-distance", "1e-9")
     status, said, _ = tripletnet("compare", *pair, "--check")
     assert status == 1 and said.startswith("different")

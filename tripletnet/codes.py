@@ -41,6 +41,25 @@ def check_codes(codes: np.ndarray, name: str = "codes") -> np.ndarray:
     return codes
 
 
+def unit_rows(codes: np.ndarray, name: str = "codes") -> np.ndarray:
+    """Return `codes`, (N, D), scaled to unit length, as a copy.
+
+    Raises
+    ------
+    InputError
+        If one of them is all zeros, which has no direction.
+    """
+    lengths = np.sqrt(np.einsum("ij,ij->i", codes, codes, dtype=np.float64))
+    empty = np.flatnonzero(lengths == 0)
+    if len(empty):
+        raise InputError(
+            f"{name}: {len(empty)} of {len(codes)} rows are all zeros, which have no direction to "
+            f"take the cosine of, the first is row {empty[0]}; leave them out, or take another "
+            "distance"
+        )
+    return codes / lengths[:, None].astype(np.float32)
+
+
 def check_labels(labels: np.ndarray, count: int, name: str = "labels") -> np.ndarray:
     """Return `labels` as an array, one integer or string for each of `count` codes.
 

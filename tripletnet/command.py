@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Callable, NoReturn, Optional
 
 from tripletnet.errors import InputError
+from tripletnet.registry import DISTANCES
 
 # what a path that was given can be at fault for
 _WRONG_PLACE = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EACCES}
@@ -46,6 +47,12 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="the run folder of the codes, if it has been moved since",
     )
+
+
+def add_distance(parser: argparse.ArgumentParser) -> None:
+    """Describe the option --distance of commands that measure."""
+    text = f"how far two codes are apart: {DISTANCES} (default: %(default)s)"
+    parser.add_argument("--distance", default="squared", help=text)
 
 
 class CommandParser(argparse.ArgumentParser):

@@ -1,25 +1,37 @@
-"""Distances between codes: the smaller, the closer; one class each, one line in `DISTANCES`."""
+"""Distances between codes: the smaller, the closer; one class each.
+
+Losses and miners take them of MXNet's arrays. Metrics, thresholds and searches take them of NumPy
+codes by way of the squared Euclidean distance, of which each is a rising function: so they rank
+alike, but for the cosine, which goes by the directions of codes alone.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from tripletnet.backend import mx
+from tripletnet.codes import unit_rows
+from tripletnet.errors import InputError
 
 # Under the root: keeps the gradient finite where two codes are equal.
 _TINY = 1e-8
+
+Number = TypeVar("Number", float, np.ndarray)
 
 
 class Distance:
     """A distance between codes; the base of all.
 
-    The smaller a distance, the closer two codes are: a similarity has to be turned round.
+    The smaller a distance, the closer two codes are: a similarity has to be turned round. A
+    subclass without the last three methods is for losses and miners alone.
     """
 
     #: The distance of two opposite codes of unit length, the farthest that there are.
     largest = 2.0
+
+    #: What figures and reports call it, before the word distance.
+    label = "unnamed"
 
     def pairwise(self, F: Any, a: Any, b: Any) -> Any:
         """Return the distance of each row of `a`, (N, D), to each row of `b`, (M, D), as (N, M).
@@ -34,11 +46,34 @@ class Distance:
 
     def matrix(self, codes: Any) -> np.ndarray:
         """Return the distances of all rows of an NDArray, (N, D), as a NumPy array, (N, N)."""
+        from tripletnet.backend import mx
+
         return self.pairwise(mx.nd, codes, codes).asnumpy()
 
     def closer(self, a: Any, b: Any) -> Any:
         """Tell whether distance `a` is the closer one."""
         return a < b
+
+    def prepared(self, codes: np.ndarray, name: str = "codes") -> np.ndarray:
+        """Return NumPy codes, (N, D), whose squared Euclidean distances :meth:`from_squared` takes.
+
+        Raises
+        ------
+        InputError
+            If a code, called `name` in the message, has no such distance.
+        """
+        return codes
+
+    def from_squared(self, squared: Number) -> Number:
+        """Return the distance of codes from their squared Euclidean one, a number or an array."""
+        raise InputError(
+            f"distance {type(self).__name__}: is for training alone, as it does not follow from "
+            "the squared Euclidean one: take another to measure with"
+        )
+
+    def to_squared(self, distance: float) -> float:
+        """Return the squared Euclidean distance of prepared codes that are so far apart."""
+        return self.from_squared(distance)
 
 
 class SquaredEuclidean(Distance):
@@ -51,6 +86,7 @@ class SquaredEuclidean(Distance):
     """
 
     largest = 4.0
+    label = "squared Euclidean"
 
     def pairwise(self, F: Any, a: Any, b: Any) -> Any:
         """Return |a_i - b_j|^2, (N, M)."""
@@ -64,6 +100,14 @@ class SquaredEuclidean(Distance):
         difference = a - b
         return (difference * difference).sum(axis=1)
 
+    def from_squared(self, squared: Number) -> Number:
+        """Return it as it is."""
+        return squared
+
+    def to_squared(self, distance: float) -> float:
+        """Return it as it is."""
+        return distance
+
 
 class Euclidean(SquaredEuclidean):
     """sqrt(|a - b|^2 + 1e-8); for codes of unit length between 1e-4 and 2.
@@ -72,6 +116,7 @@ class Euclidean(SquaredEuclidean):
     """
 
     largest = 2.0
+    label = "Euclidean"
 
     def pairwise(self, F: Any, a: Any, b: Any) -> Any:
         """Return |a_i - b_j|, (N, M)."""
@@ -80,6 +125,14 @@ class Euclidean(SquaredEuclidean):
     def paired(self, F: Any, a: Any, b: Any) -> Any:
         """Return |a_i - b_i|, (N,)."""
         return F.sqrt(super().paired(F, a, b) + _TINY)
+
+    def from_squared(self, squared: Number) -> Number:
+        """Return the root, without the small number."""
+        return np.sqrt(np.maximum(squared, 0))  # approximate searches round below 0
+
+    def to_squared(self, distance: float) -> float:
+        """Return its square."""
+        return distance * distance
 
 
 class Cosine(Distance):
@@ -91,6 +144,8 @@ class Cosine(Distance):
     the gradient is finite there.
     """
 
+    label = "cosine"
+
     def pairwise(self, F: Any, a: Any, b: Any) -> Any:
         """Return 1 - cos(a_i, b_j), (N, M)."""
         units_a = _units(F, a)
@@ -100,13 +155,17 @@ class Cosine(Distance):
         """Return 1 - cos(a_i, b_i), (N,)."""
         return F.relu(1.0 - (_units(F, a) * _units(F, b)).sum(axis=1))
 
+    def prepared(self, codes: np.ndarray, name: str = "codes") -> np.ndarray:
+        """Return codes of unit length: a code of zeros has no direction and is refused."""
+        return unit_rows(codes, name)
 
-#: The distances that can be chosen by name.
-DISTANCES: dict[str, type[Distance]] = {
-    "squared": SquaredEuclidean,
-    "euclidean": Euclidean,
-    "cosine": Cosine,
-}
+    def from_squared(self, squared: Number) -> Number:
+        """Return half of it: |a - b|^2 = 2 - 2 cos(a, b) for codes of unit length."""
+        return squared / 2
+
+    def to_squared(self, distance: float) -> float:
+        """Return twice of it."""
+        return 2 * distance
 
 
 def squared_euclidean(a: Any, b: Any) -> Any:
@@ -119,6 +178,8 @@ def squared_euclidean(a: Any, b: Any) -> Any:
 
 def pairwise_squared_euclidean(codes: Any) -> Any:
     """Return |c_i - c_j|^2 for all rows of `codes`, (N, D), as (N, N)."""
+    from tripletnet.backend import mx
+
     F = mx.sym if isinstance(codes, mx.sym.Symbol) else mx.nd
     return SquaredEuclidean().pairwise(F, codes, codes)
 
@@ -133,6 +194,8 @@ def _units(F: Any, codes: Any) -> Any:
 
 def _products(F: Any, a: Any, b: Any) -> Any:
     """Return a_i.b_j, (N, M)."""
+    from tripletnet.backend import mx
+
     if F is mx.sym:
         return F.dot(a, b, transpose_b=True)
     # oneDNN's product: dot's BLAS takes processors younger than itself for a Pentium 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Union
 
 import numpy as np
 
@@ -13,12 +13,14 @@ from tripletnet.backend import mx
 from tripletnet.data import ImageSet, load_data
 from tripletnet.data.source import LoadedData
 from tripletnet.data.split import split_from_json
+from tripletnet.distances import Distance
 from tripletnet.errors import InputError
 from tripletnet.evaluation.judgement import Control, Judgement, judge
 from tripletnet.evaluation.parts import Codes
 from tripletnet.evaluation.probe import SVMProbe
 from tripletnet.evaluation.threshold import DEFAULT_TARGET, DEFAULT_VALUE, check_target
 from tripletnet.files import PathLike, read_json, write_json
+from tripletnet.registry import DISTANCES
 from tripletnet.retrieval.encode import encode
 from tripletnet.runs import load_run, read_description
 from tripletnet.training import TrainingConfig, fit_control
@@ -80,14 +82,15 @@ def judge_run(
     control: bool = False,
     target: str = DEFAULT_TARGET,
     value: float = DEFAULT_VALUE,
+    distance: Union[str, Distance] = "squared",
     seed: int = 0,
     device: Optional[mx.Context] = None,
     quiet: bool = False,
 ) -> Judgement:
     """Judge the encoder of a run: the SVM learns from train, test alone is scored.
 
-    The threshold, chosen on validation, is stored in the run as ``threshold.json`` if these are
-    the data that the run was trained on.
+    The threshold, chosen on validation, is stored in the run as ``threshold.json``, in squared
+    Euclidean distances, if these are the data that the run was trained on.
 
     Parameters
     ----------
@@ -97,7 +100,7 @@ def judge_run(
         See :func:`load_run_data`.
     control : bool
         Train the control, too: the same layers as a classifier, on as many images.
-    target, value, seed
+    target, value, distance, seed
         As for :func:`tripletnet.evaluation.judgement.judge`.
     device : mxnet.Context
         Where the networks run.
@@ -111,6 +114,7 @@ def judge_run(
     """
     run = Path(run)
     check_target(target, value)
+    measure = DISTANCES.choose(distance)
     encoder, description = load_run(run, device)
     parts = _parts(run, data, description)
 
@@ -129,12 +133,14 @@ def judge_run(
         dataset=parts.test.name,
         target=target,
         value=value,
+        distance=measure,
         seed=seed,
         notes=parts.notes,
     )
     own = parts.train is not None and parts.train.name == description["data"]["dataset"]
     if own and judgement.threshold is not None:
-        stored = {**judgement.threshold.to_json(), "fingerprint": description["fingerprint"]}
+        squared = judgement.threshold.squared(measure)
+        stored = {**squared.to_json(), "fingerprint": description["fingerprint"]}
         write_json(run / "threshold.json", stored)
     return judgement
 

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from tripletnet.command import add_device
+from tripletnet.command import add_device, add_distance
 from tripletnet.errors import InputError
 
 
@@ -20,8 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-distance",
         metavar="D",
         type=float,
-        help="squared distance up to which they count as the same (default: the run's threshold)",
+        help="distance up to which they count as the same (default: the run's threshold)",
     )
+    add_distance(parser)
     add("--check", action="store_true", help="exit with status 1 if they are different")
     add("--json", action="store_true", help="print JSON instead of text")
     add_device(parser)
@@ -34,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from tripletnet.runtime import device
 
     encoder = Encoder.load(args.run_folder, device(args.device))
-    result = compare(encoder, args.first, args.second, args.max_distance)
+    result = compare(encoder, args.first, args.second, args.max_distance, args.distance)
     if args.check and result.same is None:
         raise InputError(
             f"{args.run_folder}: has no threshold to check by: give --max-distance, or choose one "

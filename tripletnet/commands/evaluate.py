@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
-from tripletnet.command import add_device, add_seed
+from tripletnet.command import add_device, add_distance, add_seed
 from tripletnet.errors import InputError
+from tripletnet.registry import DISTANCES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             type=float,
             help=f"choose it for this {target}",
         )
+    add_distance(parser)
     add("--json", action="store_true", help="print the content of report.json")
     add_seed(parser)
     add_device(parser)
@@ -80,15 +82,16 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _wish(args: argparse.Namespace) -> dict[str, Any]:
-    """Return what the threshold is to be chosen for, as arguments for `judge`."""
+    """Return the distance and what the threshold is to be chosen for, as arguments for `judge`."""
     from tripletnet.evaluation.threshold import TARGETS, check_target
 
+    distance = DISTANCES.choose(args.distance)
     for target in TARGETS:
         value = getattr(args, target)
         if value is not None:
             check_target(target, value)
-            return {"target": target, "value": value}
-    return {}
+            return {"distance": distance, "target": target, "value": value}
+    return {"distance": distance}
 
 
 def _judge_codes(args: argparse.Namespace, wish: dict[str, Any]) -> Judgement:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import numpy as np
 
+from tripletnet.distances import Distance
 from tripletnet.evaluation.metrics import QueryMetrics, RetrievalMetrics, query_metrics
 from tripletnet.evaluation.pairs import PairDistances, Rates, pair_distances
 from tripletnet.evaluation.parts import Codes
 from tripletnet.evaluation.threshold import Threshold
 from tripletnet.evaluation.verification import nmi, roc_auc
+from tripletnet.registry import DISTANCES
 from tripletnet.retrieval.nearest import nearest
 
 #: The k of Recall@k and Precision@k.
@@ -35,7 +37,7 @@ class Neighbours:
     found : ndarray of int64, shape (Q, k)
         The indices of the neighbours, nearest first.
     distances : ndarray of float32, shape (Q, k)
-        Squared Euclidean.
+        How far away they are.
     """
 
     queries: np.ndarray
@@ -103,7 +105,11 @@ class Comparison:
 
 
 def compare_all(
-    codes: Codes, threshold: Optional[Threshold], seed: int = 0, tried: Optional[Codes] = None
+    codes: Codes,
+    threshold: Optional[Threshold],
+    seed: int = 0,
+    tried: Optional[Codes] = None,
+    distance: Union[str, Distance] = "squared",
 ) -> Comparison:
     """Compare codes with each other.
 
@@ -118,30 +124,34 @@ def compare_all(
         Decides samples and the queries that are shown.
     tried : Codes, optional
         Those of the codes on whose pairs the threshold is tried. Default: all.
+    distance : str or Distance
+        How far two codes are apart: the threshold's.
 
     Raises
     ------
     InputError
         If there are not two classes, or no class has two codes.
     """
-    pairs = pair_distances(codes.codes, codes.labels, seed)
+    measure = DISTANCES.choose(distance)
+    pairs = pair_distances(codes.codes, codes.labels, seed, distance=measure)
     others = len(codes) - 1
-    queries = query_metrics(codes.codes, codes.labels, ks=[k for k in KS if k <= others])
+    ks = [k for k in KS if k <= others]
+    queries = query_metrics(codes.codes, codes.labels, ks=ks, distance=measure)
     shown = _shown_queries(queries, seed)
-    random, worst = (_neighbours(codes, chosen) for chosen in shown)
+    random, worst = (_neighbours(codes, chosen, measure) for chosen in shown)
     lengths = np.einsum("ij,ij->i", codes.codes, codes.codes)
     rates = None
     if threshold is not None:
         part = pairs
         if tried is not None and tried is not codes:
-            part = pair_distances(tried.codes, tried.labels, seed)
+            part = pair_distances(tried.codes, tried.labels, seed, distance=measure)
         rates = part.rates(threshold.distance)
     return Comparison(
         codes=codes,
         retrieval=queries.mean(),
         per_class=queries.per_class(),
         chance=float(queries.relevant[queries.relevant > 0].mean() / others),
-        nmi=nmi(codes.codes, codes.labels, seed),
+        nmi=nmi(measure.prepared(codes.codes), codes.labels, seed),
         roc_auc=roc_auc(pairs.same, pairs.different),
         at_threshold=rates,
         pairs=pairs,
@@ -167,11 +177,12 @@ def _shown_queries(queries: QueryMetrics, seed: int) -> tuple[np.ndarray, np.nda
     return random, np.array(worst)
 
 
-def _neighbours(codes: Codes, queries: np.ndarray) -> Neighbours:
+def _neighbours(codes: Codes, queries: np.ndarray, measure: Distance) -> Neighbours:
     distances, found = nearest(
         codes.codes,
         codes.codes[queries],
         min(SHOWN_NEIGHBOURS, len(codes) - 1),
         exclude_self=queries,
+        distance=measure,
     )
     return Neighbours(queries, found, distances)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import numpy as np
 
+from tripletnet.distances import Distance
 from tripletnet.errors import InputError
 from tripletnet.evaluation.comparison import Comparison, compare_all
 from tripletnet.evaluation.pairs import pair_distances
@@ -21,6 +22,7 @@ from tripletnet.evaluation.threshold import (
     check_target,
     choose_threshold,
 )
+from tripletnet.registry import DISTANCES
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ class Judgement:
             "dataset": self.dataset,
             "code_size": self.test.codes.codes.shape[1],
             "unit_length": self.test.unit_length,
+            "distance": self.test.pairs.distance.label,
             **self.test.to_json(self.classes),
         }
         if self.probe is not None:
@@ -131,6 +134,7 @@ def judge(
     dataset: str = "codes",
     target: str = DEFAULT_TARGET,
     value: float = DEFAULT_VALUE,
+    distance: Union[str, Distance] = "squared",
     seed: int = 0,
     notes: Sequence[str] = (),
 ) -> Judgement:
@@ -157,6 +161,9 @@ def judge(
     target, value
         What the threshold is for, see
         :func:`tripletnet.evaluation.threshold.choose_threshold`.
+    distance : str or Distance
+        How far two codes are apart: ``squared``, ``euclidean`` or ``cosine``. The SVM goes by the
+        codes as they are.
     seed : int
         Decides the halves, samples of pairs and the queries that are shown.
     notes : sequence of str
@@ -166,9 +173,10 @@ def judge(
     ------
     InputError
         If the test codes are none, are of one class only, or no class has two of them, or if the
-        threshold is wanted for what makes no sense.
+        threshold is wanted for what makes no sense, or there is no such distance.
     """
     check_target(target, value)
+    measure = DISTANCES.choose(distance)
     told = list(notes)
     first, second = halves(test.labels, seed)
     cut = [name for name, part in (("SVM", train), ("threshold", validation)) if part is None]
@@ -180,12 +188,12 @@ def judge(
             f"({len(second):,}). All other figures are of all {len(test):,} test codes."
         )
     tried = test if validation is not None else test.subset(second)
-    threshold = _threshold(validation or test.subset(first), target, value, seed, told)
-    found = compare_all(test, threshold, seed, tried=tried)
+    threshold = _threshold(validation or test.subset(first), target, value, measure, seed, told)
+    found = compare_all(test, threshold, seed, tried, measure)
     unseen = None
     if held_out is not None and len(held_out):
         try:
-            unseen = compare_all(held_out, threshold, seed)
+            unseen = compare_all(held_out, threshold, seed, distance=measure)
         except InputError as error:
             told.append(f"The held-out classes could not be judged: {error}.")
     for name, part in (("test", found), ("held-out", unseen)):
@@ -197,7 +205,7 @@ def judge(
     if not found.unit_length:
         told.append(
             "The codes are not of unit length. They were taken as they are: distances are their "
-            "squared Euclidean distances, and nothing was normalised."
+            f"{measure.label} distances, and nothing was normalised."
         )
     probe = _probe(
         train if train is not None else test.subset(first),
@@ -210,10 +218,11 @@ def judge(
 
 
 def _threshold(
-    codes: Codes, target: str, value: float, seed: int, told: list[str]
+    codes: Codes, target: str, value: float, measure: Distance, seed: int, told: list[str]
 ) -> Optional[Threshold]:
     try:
-        return choose_threshold(pair_distances(codes.codes, codes.labels, seed), target, value)
+        pairs = pair_distances(codes.codes, codes.labels, seed, distance=measure)
+        return choose_threshold(pairs, target, value)
     except InputError as error:
         told.append(f"There is no threshold: {error}.")
         return None

@@ -1,6 +1,6 @@
 """How good is the ranking that codes give? Precision, recall and average precision.
 
-For each query all other codes are ranked by their squared Euclidean distance. Let R be the number
+For each query all other codes are ranked by their distance. Let R be the number
 of them that are of the query's class, and r_1 < ... < r_R the places of these in the ranking,
 counted from 1. Every figure follows from the places:
 
@@ -25,7 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import numpy as np
 
@@ -36,7 +36,9 @@ from tripletnet.codes import (
     check_rows,
     check_widths,
 )
+from tripletnet.distances import Distance
 from tripletnet.errors import InputError
+from tripletnet.registry import DISTANCES
 from tripletnet.retrieval.nearest import LAST, ranking_keys, scan
 
 
@@ -134,9 +136,11 @@ def query_metrics(
     queries: Optional[np.ndarray] = None,
     gallery_codes: Optional[np.ndarray] = None,
     gallery_labels: Optional[np.ndarray] = None,
+    distance: Union[str, Distance] = "squared",
 ) -> QueryMetrics:
     """Return the figures of each query. See :func:`retrieval_metrics`, which averages them."""
-    codes = check_codes(codes)
+    measure = DISTANCES.choose(distance)
+    codes = measure.prepared(check_codes(codes))
     labels = check_labels(labels, len(codes))
     rows = np.arange(len(codes)) if queries is None else check_rows(queries, len(codes), "queries")
     asked, asked_labels = (codes, labels) if queries is None else (codes[rows], labels[rows])
@@ -144,7 +148,7 @@ def query_metrics(
         raise InputError("gallery_codes and gallery_labels: give both or neither")
     among = gallery_codes is None  # the queries are among the codes that are ranked
     if gallery_codes is not None and gallery_labels is not None:
-        codes = check_codes(gallery_codes, "gallery_codes")
+        codes = measure.prepared(check_codes(gallery_codes, "gallery_codes"), "gallery_codes")
         labels = check_labels(gallery_labels, len(codes), "gallery_labels")
         check_widths(codes, asked)
     if not ks or min(ks) < 1 or max(ks) > len(codes) - among:
@@ -199,6 +203,7 @@ def retrieval_metrics(
     queries: Optional[np.ndarray] = None,
     gallery_codes: Optional[np.ndarray] = None,
     gallery_labels: Optional[np.ndarray] = None,
+    distance: Union[str, Distance] = "squared",
 ) -> RetrievalMetrics:
     """Rank codes for each query and return the average figures.
 
@@ -217,12 +222,16 @@ def retrieval_metrics(
         Rank these instead, as other images than the queries'.
     gallery_labels : ndarray of int or str, shape (M,), optional
         The classes of the gallery.
+    distance : str or Distance
+        What they are ranked by: ``squared``, ``euclidean`` or ``cosine``. The first two rank alike,
+        and so does the third where all codes are of unit length.
 
     Raises
     ------
     InputError
         If codes and labels do not fit together, are not finite, hold one class only, no query has
-        another code of its class, or there are fewer than k codes to rank.
+        another code of its class, there are fewer than k codes to rank, or there is no such
+        distance.
 
     Notes
     -----
@@ -249,4 +258,5 @@ def retrieval_metrics(
         queries=queries,
         gallery_codes=gallery_codes,
         gallery_labels=gallery_labels,
+        distance=distance,
     ).mean()

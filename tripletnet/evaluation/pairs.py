@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Union
 
 import numpy as np
 
 from tripletnet.codes import check_classes, check_codes, check_labels
+from tripletnet.distances import Distance, SquaredEuclidean
 from tripletnet.errors import InputError
+from tripletnet.registry import DISTANCES
 
 #: Up to so many pairs are all measured; of more pairs a sample is drawn.
 ALL_PAIRS = 5_000_000
@@ -38,7 +41,7 @@ class Rates:
 
 @dataclass(frozen=True)
 class PairDistances:
-    """Squared Euclidean distances of pairs of codes.
+    """Distances of pairs of codes.
 
     Attributes
     ----------
@@ -46,12 +49,15 @@ class PairDistances:
         The measured distances of pairs of one class, and of pairs of two classes.
     same_pairs, different_pairs : int
         How many such pairs there are; more than were measured where a sample was drawn.
+    distance : Distance
+        What they were measured with.
     """
 
     same: np.ndarray
     different: np.ndarray
     same_pairs: int
     different_pairs: int
+    distance: Distance = field(default_factory=SquaredEuclidean)
 
     @property
     def sampled(self) -> bool:
@@ -85,13 +91,14 @@ def pair_distances(
     seed: int = 0,
     all_pairs: int = ALL_PAIRS,
     sampled_pairs: int = SAMPLED_PAIRS,
+    distance: Union[str, Distance] = "squared",
 ) -> PairDistances:
     """Measure the distances of same and of different pairs.
 
     Parameters
     ----------
     codes : ndarray of float32, shape (N, D)
-        The codes, as they are: nothing is normalised.
+        The codes, as they are: nothing but the cosine goes by their directions alone.
     labels : ndarray of int or str, shape (N,)
         Their classes.
     seed : int
@@ -101,11 +108,14 @@ def pair_distances(
     sampled_pairs : int
         Of more pairs, so many same and so many different ones are drawn, evenly among the pairs
         and independently of each other.
+    distance : str or Distance
+        ``squared``, ``euclidean`` or ``cosine``.
 
     Raises
     ------
     InputError
-        If codes and labels do not fit together, all labels are the same, or no two are.
+        If codes and labels do not fit together, all labels are the same, or no two are, or there is
+        no such distance.
 
     Examples
     --------
@@ -113,7 +123,8 @@ def pair_distances(
     >>> pair_distances(codes, np.array(["a", "a", "b"])).different
     array([2., 2.], dtype=float32)
     """
-    codes = check_codes(codes)
+    measure = DISTANCES.choose(distance)
+    codes = measure.prepared(check_codes(codes))
     classes, members = check_classes(check_labels(labels, len(codes)))
     sizes = np.bincount(members)
     total = len(codes) * (len(codes) - 1) // 2
@@ -129,7 +140,8 @@ def pair_distances(
         random = np.random.default_rng(seed)
         same = _measure(codes, *_draw_same(members, sizes, sampled_pairs, random))
         different = _measure(codes, *_draw_different(members, sampled_pairs, random))
-    return PairDistances(np.sort(same), np.sort(different), same_pairs, total - same_pairs)
+    same, different = (measure.from_squared(np.sort(squared)) for squared in (same, different))
+    return PairDistances(same, different, same_pairs, total - same_pairs, measure)
 
 
 def _measure_all(codes: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -19,7 +19,7 @@ class Codes:
     Parameters
     ----------
     codes : ndarray of float32, shape (N, D)
-        One code a row. Distances are squared Euclidean ones of the codes as they are.
+        One code a row, as they are: nothing is normalised.
     labels : ndarray of int, shape (N,)
         Index into a list of classes.
     paths : sequence of str, optional

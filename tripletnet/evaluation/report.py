@@ -36,9 +36,9 @@ DRAWN_CODES = 2000
 LISTED_NOTES = 100
 
 _QUERIES = (
-    "Every test image is a query once; the others are ranked by the squared Euclidean distance of "
-    "their codes. A hit is an image of the query's class, R is how many others there are of it. A "
-    "query is never in its own list."
+    "Every test image is a query once; the others are ranked by the {unit} distance of their "
+    "codes. A hit is an image of the query's class, R is how many others there are of it. A query "
+    "is never in its own list."
 )
 
 Rows = Sequence[Mapping[str, float]]
@@ -69,8 +69,9 @@ def write_report(
         Decides which codes are drawn in two dimensions, and t-SNE.
     """
     words = verdict(judgement)
+    unit = judgement.test.pairs.distance.label
     parts = {
-        "Figures": [figures_table(judgement), paragraph(_QUERIES, "soft")],
+        "Figures": [figures_table(judgement), paragraph(_QUERIES.format(unit=unit), "soft")],
         "Same or not": _threshold(judgement),
         "Neighbours": _neighbours(judgement),
         "Map of the codes": _maps(judgement, seed),
@@ -91,7 +92,7 @@ def write_report(
         sections="\n".join(
             section(names[title], title, *content) for title, content in present.items()
         ),
-        footer=escape("Distances are squared Euclidean distances of the codes."),
+        footer=escape(f"Distances are {unit} distances of the codes."),
         columns=columns,
     )
     write_text(path, page)
@@ -124,19 +125,20 @@ def _verdict(words: Verdict) -> str:
 def _threshold(judgement: Judgement) -> list[str]:
     test, threshold, name = judgement.test, judgement.threshold, judgement.dataset
     distance = None if threshold is None else threshold.distance
+    unit = test.pairs.distance.label
     histogram = distance_histogram(
         test.pairs.same,
         test.pairs.different,
         distance,
         f"{name}: distances of {'sampled' if test.pairs.sampled else 'all'} pairs of test images",
+        unit,
     )
     content = [_chart(histogram, "Histogram of the distances of same and of different pairs")]
     if threshold is None:
         return content
     wanted = threshold.target.replace("_", " ").replace("false positive", "false-positive")
-    curve = threshold_curve(
-        threshold.curve, threshold.distance, f"{name}: what a threshold comes to, validation pairs"
-    )
+    title = f"{name}: what a threshold comes to, validation pairs"
+    curve = threshold_curve(threshold.curve, threshold.distance, title, unit)
     pairs = f"{threshold.same_pairs:,} same and {threshold.different_pairs:,} different pairs"
     return [
         paragraph(
@@ -169,8 +171,9 @@ def _neighbours(judgement: Judgement) -> list[str]:
         ]
     return [
         paragraph(
-            "Left: the query. Then its nearest neighbours with their classes and squared Euclidean "
-            "distances. Solid green: of the query's class; dashed red: of another.",
+            "Left: the query. Then its nearest neighbours with their classes and "
+            f"{test.pairs.distance.label} distances. Solid green: of the query's class; dashed "
+            "red: of another.",
             "soft",
         ),
         *(

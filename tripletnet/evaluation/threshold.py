@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tripletnet.distances import Distance, SquaredEuclidean
 from tripletnet.errors import InputError
 from tripletnet.evaluation.pairs import PairDistances
 
@@ -27,7 +28,7 @@ class Threshold:
     Attributes
     ----------
     distance : float
-        Squared Euclidean; pairs at this distance or a smaller one count as the same.
+        Pairs at this distance or a smaller one count as the same.
     target : {"false_positive_rate", "precision", "recall"}
         What it was chosen for.
     value : float
@@ -42,6 +43,8 @@ class Threshold:
     curve : dict of str to list of float
         ``distance``, ascending, and ``precision``, ``recall`` and ``false_positive_rate`` there,
         at about 200 distances.
+    unit : str
+        Which distance it is.
     """
 
     distance: float
@@ -54,6 +57,13 @@ class Threshold:
     different_pairs: int
     sampled: bool
     curve: dict[str, list[float]]
+    unit: str = SquaredEuclidean.label
+
+    def squared(self, distance: Distance) -> Threshold:
+        """Return it in squared Euclidean distances, if it is one of `distance`."""
+        curve = {**self.curve, "distance": [distance.to_squared(d) for d in self.curve["distance"]]}
+        reach = distance.to_squared(self.distance)
+        return dataclasses.replace(self, distance=reach, curve=curve, unit=SquaredEuclidean.label)
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it as a dictionary for JSON."""
@@ -69,7 +79,8 @@ class Threshold:
             If something is missing; `name` says where.
         """
         fields = [field.name for field in dataclasses.fields(cls)]
-        lacking = [f for f in fields if not isinstance(stored, dict) or f not in stored]
+        stored = {"unit": cls.unit, **stored} if isinstance(stored, dict) else {}
+        lacking = [f for f in fields if f not in stored]
         if lacking:
             raise InputError(
                 f"{name}: no threshold, it lacks {', '.join(lacking)}: evaluate the run again"
@@ -95,7 +106,8 @@ def choose_threshold(
     Parameters
     ----------
     pairs : PairDistances
-        Distances of validation pairs, see :func:`tripletnet.evaluation.pairs.pair_distances`.
+        Distances of validation pairs, see :func:`tripletnet.evaluation.pairs.pair_distances`; the
+        threshold is of the same distance.
     target : {"false_positive_rate", "precision", "recall"}
         What is wanted.
     value : float
@@ -151,6 +163,7 @@ def choose_threshold(
         pairs.different_pairs,
         pairs.sampled,
         curve,
+        pairs.distance.label,
     )
 
 

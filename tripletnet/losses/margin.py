@@ -53,6 +53,8 @@ class MarginLoss(BatchLoss):
         Where each class's boundary starts: 1.2, as in the paper.
     boundary_rate : float
         The learning rate of the boundaries, times that of the network. They have no weight decay.
+        The paper's boundaries of single images, and its penalty on boundaries, which is 0 by
+        default in the authors' code, are left out.
     mining : str or Miner
         Which triplets of the batch count; the paper's is ``distance-weighted``.
     distance : str or Distance

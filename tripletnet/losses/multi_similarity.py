@@ -92,7 +92,8 @@ class MultiSimilarity(BatchLoss):
     alpha, beta, epsilon : float
         2, 50 and 0.1, as in the paper; the authors' code has 40 for beta.
     threshold : float
-        lambda: 0.5, as in the authors' code.
+        lambda: 0.5, as in the authors' code. With the paper's 1, the similarity of equal codes, the
+        part of the different pairs would all but vanish for those that are not very near.
     distance : str or Distance
         The similarity is 1 - 2 d / (distance of opposite codes): the paper's cosine for ``cosine``,
         the default, and ``squared``.

@@ -51,7 +51,8 @@ class TripletLoss(BatchLoss):
     ----------
     Lai, Pan, Liu, Yan (2015), "Simultaneous Feature Learning and Hash Coding with Deep Neural
     Networks", CVPR: the hinge. Hermans, Beyer, Leibe (2017), "In Defense of the Triplet Loss for
-    Person Re-Identification", arXiv:1703.07737: the soft margin, the average over active triplets.
+    Person Re-Identification", arXiv:1703.07737: the soft margin, the average over active triplets;
+    there with Euclidean distances of codes of any length.
     """
 
     def __init__(

@@ -12,18 +12,24 @@ SAME, DIFFERENT, PRECISION, NEUTRAL = "#0072b2", "#d55e00", "#009e73", "#444444"
 
 
 def distance_histogram(
-    same: np.ndarray, different: np.ndarray, threshold: Optional[float], title: str
+    same: np.ndarray,
+    different: np.ndarray,
+    threshold: Optional[float],
+    title: str,
+    unit: str = "squared Euclidean",
 ) -> Figure:
     """Draw how the distances of same and of different pairs are spread.
 
     Parameters
     ----------
     same, different : ndarray of float
-        Squared Euclidean distances of pairs of one class, and of two classes.
+        Distances of pairs of one class, and of two classes.
     threshold : float, optional
         Up to where a pair counts as the same.
     title : str
         Says of which images.
+    unit : str
+        Which distance it is.
     """
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     axes = figure.subplots()
@@ -38,7 +44,7 @@ def distance_histogram(
         axes.stairs(100 * shares, bins, color=colour, linewidth=1.6, label=name)
     if threshold is not None:
         _mark_threshold(axes, threshold)
-    axes.set(xlabel="squared Euclidean distance", ylabel="% of the pairs of its kind")
+    axes.set(xlabel=f"{unit} distance", ylabel="% of the pairs of its kind")
     axes.set_xlim(0.0, highest)
     axes.set_ylim(bottom=0.0)
     axes.grid(alpha=0.3)
@@ -47,7 +53,12 @@ def distance_histogram(
     return figure
 
 
-def threshold_curve(curve: Mapping[str, Sequence[float]], threshold: float, title: str) -> Figure:
+def threshold_curve(
+    curve: Mapping[str, Sequence[float]],
+    threshold: float,
+    title: str,
+    unit: str = "squared Euclidean",
+) -> Figure:
     """Draw precision, recall and false-positive rate over the distance.
 
     Parameters
@@ -58,6 +69,8 @@ def threshold_curve(curve: Mapping[str, Sequence[float]], threshold: float, titl
         The distance that was chosen.
     title : str
         Says of which images.
+    unit : str
+        Which distance it is.
     """
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     axes = figure.subplots()
@@ -70,7 +83,7 @@ def threshold_curve(curve: Mapping[str, Sequence[float]], threshold: float, titl
         label = name.replace("_positive", "-positive").replace("_", " ")
         axes.plot(curve["distance"], shares, style, color=colour, label=label)
     _mark_threshold(axes, threshold)
-    axes.set(xlabel="squared Euclidean distance up to which a pair counts as the same", ylabel="%")
+    axes.set(xlabel=f"{unit} distance up to which a pair counts as the same", ylabel="%")
     axes.set_ylim(0.0, 102.0)
     axes.set_xlim(left=0.0)
     axes.grid(alpha=0.3)

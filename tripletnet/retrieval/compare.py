@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import numpy as np
 
+from tripletnet.distances import Distance, SquaredEuclidean
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike, finite
+from tripletnet.registry import DISTANCES
 from tripletnet.retrieval.encoder import Encoder
 
 
@@ -19,13 +21,16 @@ class Comparison:
     Attributes
     ----------
     distance : float
-        Squared Euclidean distance of their codes: 0 for equal ones, 4 at most.
+        Of their codes: 0 for equal ones.
     threshold : float or None
         The distance up to which two pictures count as the same, if one is known.
+    unit : str
+        Which distance it is.
     """
 
     distance: float
     threshold: Optional[float] = None
+    unit: str = SquaredEuclidean.label
 
     @property
     def same(self) -> Optional[bool]:
@@ -33,10 +38,10 @@ class Comparison:
         return None if self.threshold is None else self.distance <= self.threshold
 
     def __str__(self) -> str:
+        told = f"{self.unit} distance {self.distance:.4f}"
         if self.threshold is None:
-            return f"squared distance {self.distance:.4f}; there is no threshold to judge it by"
-        verdict = "same" if self.same else "different"
-        return f"{verdict}: squared distance {self.distance:.4f}, threshold {self.threshold:.4f}"
+            return f"{told}; there is no threshold to judge it by"
+        return f"{'same' if self.same else 'different'}: {told}, threshold {self.threshold:.4f}"
 
     def to_json(self) -> dict[str, Any]:
         """Return it for JSON."""
@@ -44,7 +49,11 @@ class Comparison:
 
 
 def compare(
-    encoder: Encoder, first: PathLike, second: PathLike, threshold: Optional[float] = None
+    encoder: Encoder,
+    first: PathLike,
+    second: PathLike,
+    threshold: Optional[float] = None,
+    distance: Union[str, Distance] = "squared",
 ) -> Comparison:
     """Compare two pictures.
 
@@ -55,15 +64,20 @@ def compare(
     first, second : str or Path
         The pictures' files.
     threshold : float, optional
-        The squared distance up to which they count as the same. Default: that of the run.
+        The distance up to which they count as the same. Default: that of the run.
+    distance : str or Distance
+        ``squared``, ``euclidean`` or ``cosine``.
 
     Raises
     ------
     InputError
-        If a picture cannot be used, or the threshold is none.
+        If a picture cannot be used, the threshold is none, or there is no such distance.
     """
     if threshold is not None and not threshold >= 0:
         raise InputError(f"max_distance: {threshold} is no distance; use 0 or more")
-    codes = encoder.encode([first, second]).astype(np.float64)
-    distance = float(((codes[0] - codes[1]) ** 2).sum())
-    return Comparison(distance, encoder.threshold if threshold is None else threshold)
+    measure = DISTANCES.choose(distance)
+    if threshold is None and encoder.threshold is not None:
+        threshold = measure.from_squared(encoder.threshold)
+    codes = measure.prepared(encoder.encode([first, second])).astype(np.float64)
+    squared = float(((codes[0] - codes[1]) ** 2).sum())
+    return Comparison(float(measure.from_squared(squared)), threshold, measure.label)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Callable, Optional
+from typing import Callable, Optional, Union
 
 import numpy as np
 
 from tripletnet.codes import check_codes, check_rows, check_widths
+from tripletnet.distances import Distance
 from tripletnet.errors import InputError
+from tripletnet.registry import DISTANCES
 from tripletnet.runtime import usable_cores
 
 BLOCK_BYTES = 2**27
@@ -107,6 +109,7 @@ def nearest(
     k: int = 10,
     *,
     exclude_self: Optional[np.ndarray] = None,
+    distance: Union[str, Distance] = "squared",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find the `k` nearest codes of each query, exactly.
 
@@ -121,18 +124,22 @@ def nearest(
     exclude_self : ndarray of int, shape (Q,), optional
         For queries that are among the codes: the index of each in `codes`, which is then not
         its own neighbour. Other codes that equal it still are.
+    distance : str or Distance
+        One of ``squared``, ``euclidean`` and ``cosine``. For codes of unit length all of them find
+        the same.
 
     Returns
     -------
     distances : ndarray of float32, shape (Q, k)
-        Squared Euclidean distances, ascending; 2 - 2 cos for codes of unit length.
+        Ascending; squared Euclidean is 2 - 2 cos for codes of unit length.
     indices : ndarray of int64, shape (Q, k)
         Where the neighbours lie in `codes`. Equal distances are ordered by the lower index.
 
     Raises
     ------
     InputError
-        If codes and queries are not finite matrices of one width, or there are not `k` others.
+        If codes and queries are not finite matrices of one width, there are not `k` others, or
+        there is no such distance.
 
     Examples
     --------
@@ -143,8 +150,9 @@ def nearest(
     >>> distances.round(3)
     array([[0. , 0.4]], dtype=float32)
     """
-    codes = check_codes(codes)
-    queries = check_codes(queries, "queries")
+    measure = DISTANCES.choose(distance)
+    codes = measure.prepared(check_codes(codes))
+    queries = measure.prepared(check_codes(queries, "queries"), "queries")
     check_widths(codes, queries)
     own = None if exclude_self is None else check_rows(exclude_self, len(codes), "exclude_self")
     if own is not None and len(own) != len(queries):
@@ -163,5 +171,5 @@ def nearest(
 
     scan(queries, codes, visit)
     indices = (found & 0xFFFFFFFF) >> 1
-    distances = (found >> 32).astype(np.uint32).view(np.float32)
-    return distances, indices.astype(np.int64)
+    squared = (found >> 32).astype(np.uint32).view(np.float32)
+    return measure.from_squared(squared), indices.astype(np.int64)
