@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from hypothesis.extra import numpy as hnp
 
 from tripletnet.backend import mx
 from tripletnet.losses import AllTriplets, TripletHinge, all_triplets_hinge
+from tripletnet.losses.mining import EveryTriplet
+from tripletnet.losses.triplet_sums import triplet_sums
 
 
 def draw_codes(count: int, size: int = 5, seed: int = 0) -> np.ndarray:
@@ -105,6 +108,20 @@ def test_all_triplets_does_not_alter_what_it_is_given():
     kept = distances.copy()
     all_triplets_hinge(distances, labels)
     np.testing.assert_array_equal(distances, kept)
+
+
+@pytest.mark.parametrize("margin", [1.0, None], ids=["hinge", "soft margin"])
+def test_memory_grows_with_pairs_and_not_with_triplets(margin):
+    size = 300
+    codes, labels = draw_codes(size), np.arange(size) % 4
+    distances = distances_of(codes)
+    mined = EveryTriplet().mine(None, labels, None, None)
+    assert mined.number() > 50 * size**2
+    tracemalloc.start()
+    triplet_sums(distances, mined, margin)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100 * size**2  # bytes
 
 
 LABELS = np.array([0, 1, 0, 2, 1, 0, 3, 2])

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tripletnet.backend import mx
+from tripletnet.cli import main
 from tripletnet.commands import evaluate
 from tripletnet.distances import Distance
 from tripletnet.errors import InputError
@@ -167,6 +168,80 @@ def test_two_pictures_in_each_distance(name, small_run, photos):
     assert told.distance == pytest.approx(by_formula(name, codes, codes)[0, 1], abs=1e-6)
     assert told.threshold == pytest.approx(distance.from_squared(0.05))  # the run's, squared
     assert str(told).partition(": ")[2].startswith(f"{distance.label} distance ")
+
+
+def unit_codes(count=60, seed=0):
+    codes = np.random.default_rng(seed).normal(size=(count, 8)).astype(np.float32)
+    return codes / np.linalg.norm(codes, axis=1)[:, None]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_index_gives_and_takes_each_distance(name, tmp_path):
+    codes, distance = unit_codes(), DISTANCES[name]()
+    paths = [f"{i}.png" for i in range(len(codes))]
+    index = Index.build(EncodedImages(codes, paths=paths), kind="flat")
+    expected, rows = nearest(codes, codes[:4], 5, distance=name)
+    tolerance = 1e-3 if name == "euclidean" else 1e-5
+    found = index.search(codes[:4], 5, distance=distance)
+    np.testing.assert_array_equal(found.rows, rows)
+    np.testing.assert_allclose(found.distances, expected, atol=tolerance)
+    limit = float(expected[0, 2] + expected[0, 3]) / 2
+    near = index.search(codes[:1], 5, max_distance=limit, distance=name)
+    assert len(near[0]) == 3
+    assert np.isinf(near.distances[0, 3:]).all()
+
+    (of, others, distances), *_ = index.within(limit, distance=name)
+    every = by_formula(name, codes, codes)
+    assert len(of) == (every[~np.eye(len(codes), dtype=bool)] <= limit).sum()
+    np.testing.assert_allclose(distances, every[of, others], atol=tolerance)
+
+    index.save(tmp_path / "index")
+    again = Index.load(tmp_path / "index")
+    assert again.unit_length
+    np.testing.assert_array_equal(
+        again.search(codes[:4], 5, distance=name).distances, found.distances
+    )
+
+
+def test_an_index_of_any_codes_has_no_cosines():
+    codes = unit_codes()
+    index = Index.build(EncodedImages(codes[:50], paths=[f"{i}" for i in range(50)]))
+    index.search(codes, 1, distance="cosine")
+    index.add(EncodedImages(3 * codes[50:], paths=[f"{i}" for i in range(50, 60)]))
+    index.search(codes, 1, distance="euclidean")
+    for ask in (index.search, lambda codes, k, distance: list(index.within(1.0, k, distance))):
+        with pytest.raises(InputError, match="not of unit length has no cosine distances: scale"):
+            ask(codes, 1, distance="cosine")
+    with pytest.raises(InputError, match="distance 'far' is not known"):
+        index.search(codes, 1, distance="far")
+
+
+def test_search_in_another_distance(small_run, photos, tmp_path, own_cache, capsys):
+    index, unit = tmp_path / "index", {}
+    command_line("index", small_run, photos, "--out", index)
+    for name in NAMES:
+        capsys.readouterr()
+        search = ("search", index, photos / "a/1.png", "--distance", name, "--json")
+        command_line(*search, "--plot", tmp_path / "found.png")
+        unit[name] = json.loads(capsys.readouterr().out)
+        assert unit[name]["distance"] == DISTANCES[name]().label
+    assert unit["euclidean"]["max_distance"] == pytest.approx(0.05**0.5)  # the run's threshold
+    for name in NAMES:
+        squared, ours = (unit[n]["results"][0] for n in ("squared", name))
+        assert [n["path"] for n in ours["neighbours"]] == [n["path"] for n in squared["neighbours"]]
+        assert ours["nearest"]["distance"] == pytest.approx(
+            DISTANCES[name]().from_squared(squared["nearest"]["distance"]), abs=1e-6
+        )
+    command_line("search", index, photos / "a/1.png", "--distance", "far", status=2)
+    assert "distance 'far' is not known: use one of squared, euclidean, cosine" in (
+        capsys.readouterr().err
+    )
+
+
+def command_line(*options, status=0):
+    with pytest.raises(SystemExit) as ended:
+        main([str(option) for option in options])
+    assert ended.value.code == status
 
 
 class OnlyToTrain(Distance):

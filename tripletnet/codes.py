@@ -41,6 +41,11 @@ def check_codes(codes: np.ndarray, name: str = "codes") -> np.ndarray:
     return codes
 
 
+def of_unit_length(codes: np.ndarray) -> bool:
+    """Tell whether all codes, (N, D), are of unit length, to 0.001."""
+    return bool(np.all(np.abs(np.einsum("ij,ij->i", codes, codes) - 1) < 2e-3))
+
+
 def unit_rows(codes: np.ndarray, name: str = "codes") -> np.ndarray:
     """Return `codes`, (N, D), scaled to unit length, as a copy.
 

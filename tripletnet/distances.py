@@ -24,7 +24,7 @@ class Distance:
     """A distance between codes; the base of all.
 
     The smaller a distance, the closer two codes are: a similarity has to be turned round. A
-    subclass without the last three methods is for losses and miners alone.
+    subclass without the last two methods is for losses and miners alone.
     """
 
     #: The distance of two opposite codes of unit length, the farthest that there are.
@@ -32,6 +32,9 @@ class Distance:
 
     #: What figures and reports call it, before the word distance.
     label = "unnamed"
+
+    #: Whether it goes by the directions of codes alone, whatever their lengths.
+    by_direction = False
 
     def pairwise(self, F: Any, a: Any, b: Any) -> Any:
         """Return the distance of each row of `a`, (N, D), to each row of `b`, (M, D), as (N, M).
@@ -60,9 +63,9 @@ class Distance:
         Raises
         ------
         InputError
-            If a code, called `name` in the message, has no such distance.
+            If one, called `name` in the message, is all zeros, where it is directions that count.
         """
-        return codes
+        return unit_rows(codes, name) if self.by_direction else codes
 
     def from_squared(self, squared: Number) -> Number:
         """Return the distance of codes from their squared Euclidean one, a number or an array."""
@@ -145,6 +148,7 @@ class Cosine(Distance):
     """
 
     label = "cosine"
+    by_direction = True
 
     def pairwise(self, F: Any, a: Any, b: Any) -> Any:
         """Return 1 - cos(a_i, b_j), (N, M)."""
@@ -154,10 +158,6 @@ class Cosine(Distance):
     def paired(self, F: Any, a: Any, b: Any) -> Any:
         """Return 1 - cos(a_i, b_i), (N,)."""
         return F.relu(1.0 - (_units(F, a) * _units(F, b)).sum(axis=1))
-
-    def prepared(self, codes: np.ndarray, name: str = "codes") -> np.ndarray:
-        """Return codes of unit length: a code of zeros has no direction and is refused."""
-        return unit_rows(codes, name)
 
     def from_squared(self, squared: Number) -> Number:
         """Return half of it: |a - b|^2 = 2 - 2 cos(a, b) for codes of unit length."""

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Optional
 
-from tripletnet.command import add_device, add_run
+from tripletnet.command import add_device, add_distance, add_run
 from tripletnet.errors import InputError
+from tripletnet.registry import DISTANCES
 
 if TYPE_CHECKING:
     from tripletnet.data.scan import LeftOut
@@ -34,9 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-distance",
         metavar="D",
         type=float,
-        help="squared distance up to which pictures look alike; inf for any (default: the "
+        help="distance up to which pictures look alike; inf for any (default: the "
         "threshold that the run has learnt from its validation images)",
     )
+    add_distance(parser)
     add_run(parser)
     add("--plot", metavar="GRID.png", type=Path, help="draw what was found")
     add("--csv", metavar="TABLE.csv", type=Path, help="write a table, a line for each neighbour")
@@ -58,13 +60,19 @@ def run(args: argparse.Namespace) -> None:
     for path in (args.plot, args.csv):
         if path is not None and path.is_dir():
             raise InputError(f"{path}: is a folder: name a file to write")
+    measure = DISTANCES.choose(args.distance)
     index = Index.load(args.index)
     encoder = Encoder.load(find_run(index.images, args.index, args.run_folder), device(args.device))
-    known = (args.max_distance, encoder.threshold, index.threshold)
-    limit = next((distance for distance in known if distance is not None), math.inf)
+    known = args.max_distance
+    for threshold in (encoder.threshold, index.threshold):
+        if known is None and threshold is not None:
+            known = measure.from_squared(threshold)
+    limit = math.inf if known is None else known
     left_out: list[LeftOut] = []
-    results = search_pictures(index, encoder, args.pictures, args.k, limit, left_out.append)
-    if known == (None, None, None):
+    results = search_pictures(
+        index, encoder, args.pictures, args.k, limit, left_out.append, measure
+    )
+    if known is None:
         print(
             "tripletnet: the run has no threshold, so the nearest are shown at any distance; "
             "give --max-distance, or choose one with the command evaluate",
@@ -74,7 +82,7 @@ def run(args: argparse.Namespace) -> None:
     count = 0
     with _table(args.csv) as write_row:
         if args.json:
-            head = {"distance": "squared Euclidean", "max_distance": finite(limit)}
+            head = {"distance": measure.label, "max_distance": finite(limit)}
             print(json.dumps(head)[:-1] + ', "results": [')
         for result in results:
             if write_row is not None:
@@ -96,9 +104,9 @@ def run(args: argparse.Namespace) -> None:
         print(f"{count:,} pictures searched for: {args.csv}")
     elif not args.json:
         within = "at any distance" if math.isinf(limit) else f"within {limit:.4f}"
-        print(f"(squared Euclidean distances, {within})")
+        print(f"({measure.label} distances, {within})")
     if args.plot:
-        _draw(index, drawn, args.plot)
+        _draw(index, drawn, args.plot, measure.label)
         if count > _DRAWN:
             print(f"tripletnet: {args.plot} shows the first {_DRAWN} of {count}", file=sys.stderr)
 
@@ -125,7 +133,7 @@ def _table(path: Optional[Path]) -> Iterator[Optional[Callable[[PictureResult], 
         yield write
 
 
-def _draw(index: Index, results: list[PictureResult], path: Path) -> None:
+def _draw(index: Index, results: list[PictureResult], path: Path, unit: str) -> None:
     from tripletnet.data.decode import ImageError, decode_image
     from tripletnet.plots.contact_sheet import Tile, contact_sheet
     from tripletnet.plots.output import save_figure
@@ -148,6 +156,6 @@ def _draw(index: Index, results: list[PictureResult], path: Path) -> None:
             "where to (index INDEX --root FOLDER)",
             file=sys.stderr,
         )
-    title = "what was searched for, and what looks like it (squared Euclidean distance)"
+    title = f"what was searched for, and what looks like it ({unit} distance)"
     hidden = [max(0, len(result.neighbours) - _NEIGHBOURS) for result in results]
     save_figure(contact_sheet(rows, title, hidden), path)

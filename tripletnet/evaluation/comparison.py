@@ -9,6 +9,7 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
+from tripletnet.codes import of_unit_length
 from tripletnet.distances import Distance
 from tripletnet.evaluation.metrics import QueryMetrics, RetrievalMetrics, query_metrics
 from tripletnet.evaluation.pairs import PairDistances, Rates, pair_distances
@@ -139,7 +140,6 @@ def compare_all(
     queries = query_metrics(codes.codes, codes.labels, ks=ks, distance=measure)
     shown = _shown_queries(queries, seed)
     random, worst = (_neighbours(codes, chosen, measure) for chosen in shown)
-    lengths = np.einsum("ij,ij->i", codes.codes, codes.codes)
     rates = None
     if threshold is not None:
         part = pairs
@@ -157,7 +157,7 @@ def compare_all(
         pairs=pairs,
         random=random,
         worst=worst,
-        unit_length=bool(np.all(np.abs(lengths - 1) < 2e-3)),
+        unit_length=of_unit_length(codes.codes),
     )
 
 

@@ -8,10 +8,12 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
-from tripletnet.codes import check_codes, check_rows
+from tripletnet.codes import check_codes, check_rows, of_unit_length
 from tripletnet.codes_file import EncodedImages
+from tripletnet.distances import Distance
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike
+from tripletnet.registry import DISTANCES
 from tripletnet.retrieval.catalogue import Catalogue
 from tripletnet.retrieval.exclusion import Exclusion
 from tripletnet.retrieval.faiss_codes import FaissCodes
@@ -33,6 +35,9 @@ class Index:
     threshold : float or None
         The squared distance up to which images count as the same; a search uses it where it is
         asked to.
+    unit_length : bool
+        Whether all codes are of unit length, as those of the networks here are: then cosine
+        distances can be asked for.
 
     Examples
     --------
@@ -52,11 +57,13 @@ class Index:
         recall: float,
         threshold: Optional[float] = None,
         places: Optional[np.ndarray] = None,
+        unit_length: bool = False,
     ) -> None:
         self._codes = FaissCodes(faiss_index, kind, places)
         self.images = images
         self.recall = recall
         self.threshold = threshold
+        self.unit_length = unit_length
 
     @classmethod
     def build(
@@ -101,7 +108,8 @@ class Index:
         plan = plan_index(len(codes), codes.shape[1], memory, kind)
         faiss_index = make_index(plan, codes, seed, progress)
         recall = tune(faiss_index, plan.kind, codes, seed)
-        return cls(faiss_index, catalogue, plan.kind, recall, threshold)
+        unit = of_unit_length(codes)
+        return cls(faiss_index, catalogue, plan.kind, recall, threshold, unit_length=unit)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -136,6 +144,7 @@ class Index:
             "memory": index_bytes(self.faiss_index, self.kind),
             "recall": self.recall,
             "threshold": self.threshold,
+            "unit_length": self.unit_length,
             "root": self.images.root,
             "run": self.images.run,
             "fingerprint": self.images.fingerprint,
@@ -159,6 +168,7 @@ class Index:
         joined = self.images.joined(Catalogue.of(images))
         self._codes.add(codes)
         self.images = joined
+        self.unit_length &= of_unit_length(codes)
 
     def remove(self, paths: Sequence[str]) -> None:
         """Remove images; the rows behind them move up.
@@ -184,6 +194,7 @@ class Index:
         *,
         max_distance: Optional[float] = None,
         exclude: Optional[Sequence[Sequence[int]]] = None,
+        distance: Union[str, Distance] = "squared",
     ) -> SearchResults:
         """Find the nearest images of each query.
 
@@ -194,14 +205,17 @@ class Index:
         k : int
             How many neighbours; there are fewer where the index holds or finds fewer.
         max_distance : float, optional
-            Squared Euclidean; images that are further away are not found.
+            Images that are further away are not found.
         exclude : sequence of Q sequences of int, optional
             Rows that each query must not find, as its own.
+        distance : str or Distance
+            What distances are given and taken in: ``squared`` (Euclidean), ``euclidean`` or, for
+            codes of unit length, ``cosine``.
 
         Returns
         -------
         SearchResults
-            Distances are squared Euclidean, but for flat to what the index keeps of a code.
+            Distances are those to what the index keeps of a code, which for flat is all of it.
 
         Raises
         ------
@@ -209,12 +223,13 @@ class Index:
             If the queries are not finite codes of the index's width, or another argument is not
             what it should be.
         """
-        queries = check_codes(queries, "queries")
+        measure = self._measure(distance)
+        queries = measure.prepared(check_codes(queries, "queries"), "queries")
         self._check_width(queries, "queries")
         if k < 1:
             raise InputError(f"k: {k} neighbours asked for; use 1 or more")
         if max_distance is not None and not max_distance >= 0:
-            raise InputError(f"max_distance is {max_distance}: give a squared distance, 0 or more")
+            raise InputError(f"max_distance is {max_distance}: give a distance, 0 or more")
         banned = None if exclude is None else Exclusion(exclude, len(queries), len(self))
         asked = k if banned is None else k + banned.most
         distances, rows = self._codes.nearest(queries, min(asked, len(self)))
@@ -223,23 +238,37 @@ class Index:
         if rows.shape[1] != k:
             distances, rows = _of_width(k, distances, np.inf), _of_width(k, rows, -1)
         if max_distance is not None:
-            rows[distances > max_distance] = -1
+            rows[distances > measure.to_squared(max_distance)] = -1
         if rows[:, -1].min() < 0:  # what is missing comes last
             distances[rows < 0] = np.inf
-        return SearchResults(distances, rows, self.images)
+        return SearchResults(measure.from_squared(distances), rows, self.images)
+
+    def _measure(self, distance: Union[str, Distance]) -> Distance:
+        measure = DISTANCES.choose(distance)
+        if measure.by_direction and not self.unit_length:
+            raise InputError(
+                f"distance: an index of codes that are not of unit length has no {measure.label} "
+                "distances: scale the codes to unit length before it is built"
+            )
+        return measure
 
     def within(
-        self, max_distance: float, block: Optional[int] = None
+        self,
+        max_distance: float,
+        block: Optional[int] = None,
+        distance: Union[str, Distance] = "squared",
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Find the pairs of images of the index that are near each other, block by block.
 
         Parameters
         ----------
         max_distance : float
-            Squared Euclidean. Rounding leaves some 1e-6 even to the distance of equal codes.
+            How near. Rounding leaves some 1e-6 even to the squared distance of equal codes.
         block : int, optional
             How many images to search for at once; by default so many that what is found takes
             256 MB at most.
+        distance : str or Distance
+            What distances are given and taken in, as for :meth:`search`.
 
         Yields
         ------
@@ -255,8 +284,10 @@ class Index:
             If the distance is negative or not a number.
         """
         if not max_distance >= 0:
-            raise InputError(f"max_distance is {max_distance}: give a squared distance, 0 or more")
-        return self._codes.within(max_distance, block)
+            raise InputError(f"max_distance is {max_distance}: give a distance, 0 or more")
+        measure = self._measure(distance)
+        found = self._codes.within(measure.to_squared(max_distance), block)
+        return ((rows, others, measure.from_squared(squared)) for rows, others, squared in found)
 
     def codes(self, rows: Union[Sequence[int], np.ndarray]) -> np.ndarray:
         """Return what the index keeps of the codes of these rows, (n, D) float32.
@@ -297,7 +328,10 @@ class Index:
         places = arrays.get("places")
         if len(images) != (faiss_index.ntotal if places is None else len(places)):
             raise InputError(f"{path}: damaged, its images and codes differ: build it again")
-        return cls(faiss_index, images, about["kind"], about["recall"], about["threshold"], places)
+        kind, recall, threshold = (about[name] for name in ("kind", "recall", "threshold"))
+        # an index of an earlier version does not tell; what a run's encoder made is
+        unit = about.get("unit_length", images.fingerprint is not None)
+        return cls(faiss_index, images, kind, recall, threshold, places, unit)
 
     def _check_width(self, codes: np.ndarray, name: str) -> None:
         if codes.shape[1] != self.code_size:

@@ -26,7 +26,7 @@ class Neighbour:
     path : str
         Where it lies, relative to the index's root.
     distance : float
-        Squared Euclidean distance of its code to the query's; 2 - 2 cos for unit codes.
+        Of its code to the query's, in the unit that was asked for.
     label : int or str
         Its class; an empty string where it is not known.
     row : int
@@ -66,7 +66,7 @@ class SearchResults:
     Attributes
     ----------
     distances : ndarray of float32, shape (Q, k)
-        Squared Euclidean distances, ascending; infinity where fewer than k were found.
+        Distances in the unit that was asked for, ascending; infinity where fewer than k were found.
     rows : ndarray of int64, shape (Q, k)
         Places in the index; -1 where fewer than k were found.
     images : Catalogue

@@ -15,8 +15,10 @@ import numpy as np
 from tripletnet.data.decode import ImageError, decode_image, read_bytes
 from tripletnet.data.pictures import list_pictures
 from tripletnet.data.scan import LeftOut
+from tripletnet.distances import Distance
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike
+from tripletnet.registry import DISTANCES
 from tripletnet.retrieval.encoder import Encoder
 from tripletnet.retrieval.index import Index
 from tripletnet.retrieval.results import Neighbour
@@ -90,6 +92,7 @@ def search_pictures(
     k: int = 10,
     max_distance: float = math.inf,
     left_out: Optional[Callable[[LeftOut], None]] = None,
+    distance: Union[str, Distance] = "squared",
 ) -> Iterator[PictureResult]:
     """Search for pictures, block by block, so that there may be any number of them.
 
@@ -104,9 +107,11 @@ def search_pictures(
     k : int
         The most neighbours of each.
     max_distance : float
-        Squared distance beyond which a picture is no neighbour.
+        Beyond it a picture is no neighbour.
     left_out : callable, optional
         Called with each file that cannot be used. Default: the first one is an error.
+    distance : str or Distance
+        What distances are given and taken in, as for :meth:`tripletnet.Index.search`.
 
     Returns
     -------
@@ -126,6 +131,7 @@ def search_pictures(
         )
     if not k >= 1:
         raise InputError(f"k: {k} neighbours asked for; use 1 or more")
+    measure = DISTANCES.choose(distance)
     if not max_distance >= 0:
         raise InputError(f"max_distance: {max_distance} is no distance; use 0 or more")
     k = min(k, max(1, len(index)))
@@ -155,13 +161,18 @@ def search_pictures(
                     if isinstance(entry, LeftOut) and left_out is not None:
                         left_out(entry)
                 if queries:
-                    yield from _search(index, encoder, queries, k, max_distance)
+                    yield from _search(index, encoder, queries, k, max_distance, measure)
 
     return results()  # a generator of its own, so that what is wrong above is said at once
 
 
 def _search(
-    index: Index, encoder: Encoder, queries: Sequence[_Query], k: int, max_distance: float
+    index: Index,
+    encoder: Encoder,
+    queries: Sequence[_Query],
+    k: int,
+    max_distance: float,
+    distance: Distance,
 ) -> Iterator[PictureResult]:
     codes = encoder.encode(np.stack([query.pixels for query in queries]))
     own: dict[str, list[int]] = {query.digest: [] for query in queries}
@@ -172,7 +183,7 @@ def _search(
     for start in range(0, len(queries), step):
         part = queries[start : start + step]
         exclude = [own[query.digest] for query in part]
-        found = index.search(codes[start : start + step], k, exclude=exclude)
+        found = index.search(codes[start : start + step], k, exclude=exclude, distance=distance)
         for number, query in enumerate(part):
             near = found[number].neighbours
             yield PictureResult(
