@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tripletnet.backend import mx
 from tripletnet.cli import main
+from tripletnet.codes_file import EncodedImages
 from tripletnet.commands import evaluate
 from tripletnet.distances import Distance
 from tripletnet.errors import InputError
@@ -25,6 +26,7 @@ from tripletnet.registry import DISTANCES
 from tripletnet.retrieval import nearest
 from tripletnet.retrieval.compare import compare
 from tripletnet.retrieval.encoder import Encoder
+from tripletnet.retrieval.index import Index
 
 NAMES = list(DISTANCES)
 
