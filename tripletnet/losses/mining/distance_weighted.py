@@ -107,8 +107,8 @@ class DistanceWeighted(Miner):
     Notes
     -----
     It goes by the Euclidean distance, which its formula is about, whatever that of the loss is.
-    The paper has codes of 128 numbers. The more there are, the steeper 1 / q(d) falls, so that for
-    1024 numbers it is nearly always the nearest diff beyond the cutoff that is drawn.
+    The paper has codes of 128 numbers. The more there are, the steeper 1 / q(d) falls: of 1024 it
+    is nearly always the nearest diff that is drawn, or any of those nearer than the cutoff.
     """
 
     def __init__(self, cutoff: float = 0.5, no_loss_beyond: float = 1.4) -> None:
