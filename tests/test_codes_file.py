@@ -121,6 +121,30 @@ def test_a_damaged_file(tmp_path):
         read_codes(path)
 
 
+@pytest.mark.parametrize("count", [1, 500])
+def test_codes_can_stay_in_the_file(tmp_path, count):
+    path = tmp_path / "c.npz"
+    codes = np.random.default_rng(0).standard_normal((count, 20)).astype(np.float32)
+    paths = [f"{row}.jpg" for row in range(count)]
+    write_codes(path, EncodedImages(codes, paths=paths))
+    stored = read_codes(path, mapped=True)
+    assert isinstance(stored.codes.base, np.memmap) or isinstance(stored.codes, np.memmap)
+    assert np.array_equal(stored.codes, codes) and list(stored.paths) == paths
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(codes[0].tobytes(), bytes(80)))
+    with pytest.raises(InputError, match=r"c\.npz: codes: cannot be read"):
+        read_codes(path, mapped=True)
+    for others in (codes.astype(float), np.asfortranarray(codes), codes[:0]):
+        np.savez(path, codes=others)
+        if len(others):
+            assert np.allclose(read_codes(path, mapped=True).codes, codes)
+        else:
+            with pytest.raises(InputError, match="there are none"):
+                read_codes(path, mapped=True)
+    np.savez_compressed(path, codes=codes)
+    assert np.array_equal(read_codes(path, mapped=True).codes, codes)
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [

@@ -44,7 +44,12 @@ def test_what_an_index_tells(index, small_run, photos):
     status, said, _ = tripletnet("index", index, "--info", "--json")
     about = json.loads(said)
     assert status == 0
-    assert about["kind"] == "flat" and about["images"] == 11 and about["root"] == str(photos)
+    assert (
+        about["kind"] == "flat"
+        and about["images"] == 11
+        and about["classes"] == 2
+        and about["root"] == str(photos)
+    )
     assert about["run"] == str(small_run) and about["threshold"] == 0.05
     assert "flat" in tripletnet("index", index, "--info")[1]
     assert not index.with_name("index.part").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -20,7 +21,8 @@ _WORDS = ("fingerprint", "root", "run")
 # what NumPy and zipfile raise for damaged files
 _UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 _FIELDS = ("codes", "labels", "sizes", *_WORDS)
-_TEXT_BYTES = 2**24  # of strings that are in memory as an array at one time
+_BLOCK_BYTES = 2**24  # of a field that is read, or written as strings, piece by piece
+_NAME_LENGTH_AT = 26  # in the header before a member of a zip file
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def write_codes(path: PathLike, content: EncodedImages) -> None:
                 _write_texts(archive, name, values)
 
 
-def read_codes(path: PathLike) -> EncodedImages:
+def read_codes(path: PathLike, *, mapped: bool = False) -> EncodedImages:
     """Read codes from .npz.
 
     Parameters
@@ -98,6 +100,9 @@ def read_codes(path: PathLike) -> EncodedImages:
     path : str or Path
         An .npz file, as ``numpy.savez(path, codes=codes, labels=labels)`` writes it: ``codes``,
         numbers of shape (N, D), and whatever else of :class:`EncodedImages` is known.
+    mapped : bool
+        Leave the codes in the file, memory-mapped and read-only, where they are stored as
+        :func:`write_codes` does it: float32 in C order, not compressed.
 
     Raises
     ------
@@ -117,7 +122,8 @@ def read_codes(path: PathLike) -> EncodedImages:
         with stored:
             for name in _FIELDS:
                 if name in stored.files:
-                    arrays[name] = _read_field(stored, name, path)
+                    read = _map_field if mapped and name == "codes" else _read_field
+                    arrays[name] = read(stored, name, path)
             for name in _TEXTS:
                 if name in stored.files:
                     texts[name] = _read_texts(stored, name, path)
@@ -155,7 +161,7 @@ def _write_texts(archive: zipfile.ZipFile, name: str, texts: Sequence[str]) -> N
         shape = (len(texts),)
         header = {"descr": kind.str, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
-        step = max(1, _TEXT_BYTES // kind.itemsize)
+        step = max(1, _BLOCK_BYTES // kind.itemsize)
         for start in range(0, len(texts), step):
             file.write(np.array(texts[start : start + step], kind).tobytes())
 
@@ -175,7 +181,7 @@ def _read_texts(stored: np.lib.npyio.NpzFile, name: str, path: Path) -> list[str
                     f"{path}: {name}: expected a list of strings, got {kind} of shape {shape}: "
                     "store it with numpy.array(..., dtype=str)"
                 )
-            step = max(1, _TEXT_BYTES // kind.itemsize)
+            step = max(1, _BLOCK_BYTES // kind.itemsize)
             for start in range(0, shape[0], step):
                 count = min(step, shape[0] - start)
                 block = np.frombuffer(file.read(count * kind.itemsize), kind, count)
@@ -197,6 +203,31 @@ def _read_field(stored: np.lib.npyio.NpzFile, name: str, path: Path) -> np.ndarr
             error = ValueError("Python objects, which are never unpickled")
             remedy = "store it as an array of numbers or strings, as numpy.array(..., dtype=str)"
         raise InputError(f"{path}: {name}: cannot be read ({error}): {remedy}") from None
+
+
+def _map_field(stored: np.lib.npyio.NpzFile, name: str, path: Path) -> np.ndarray:
+    """Return a matrix of float32 memory-mapped from an .npz, checked; any other array is read."""
+    member = f"{name}.npy"
+    entry = stored.zip.NameToInfo.get(member)
+    if entry is None or entry.compress_type != zipfile.ZIP_STORED:
+        return _read_field(stored, name, path)
+    try:
+        with stored.zip.open(member) as file:
+            if np.lib.format.read_magic(file) != (1, 0):
+                return _read_field(stored, name, path)
+            shape, fortran, kind = np.lib.format.read_array_header_1_0(file)
+            header = file.tell()
+            while file.read(_BLOCK_BYTES):  # to the end, where the check sum is
+                pass
+        with path.open("rb") as whole:
+            whole.seek(entry.header_offset + _NAME_LENGTH_AT)
+            name_length, extra_length = struct.unpack("<HH", whole.read(4))
+    except _UNREADABLE as error:
+        raise InputError(f"{path}: {name}: cannot be read ({error}): write it again") from None
+    if fortran or kind != np.float32 or not np.prod(shape):
+        return _read_field(stored, name, path)
+    start = entry.header_offset + _NAME_LENGTH_AT + 4 + name_length + extra_length + header
+    return np.memmap(path, kind, "r", start, shape)
 
 
 def _text(array: np.ndarray, name: str, path: Path) -> np.ndarray:

@@ -171,7 +171,7 @@ def _encoded(args: argparse.Namespace) -> tuple[EncodedImages, Optional[float]]:
     if not args.source.is_dir():
         if args.images:
             raise InputError(f"{args.source}: to index pictures, name the run folder first")
-        encoded = read_codes(args.source)
+        encoded = read_codes(args.source, mapped=True)
         run = args.run_folder or (Path(encoded.run) if encoded.run else None)
         if args.run_folder is not None:
             _check_run(args.run_folder, encoded)
@@ -218,6 +218,7 @@ def _show(index: Index, as_json: bool, done: str = "") -> None:
     told = {
         "kind": f"{about['kind']}, recall@10 {recall:.4f}" + " (exact)" * (about["kind"] == "flat"),
         "pictures": f"{about['images']:,}, codes of {about['code_size']:,} numbers",
+        "classes": f"{about['classes']:,}" if about["classes"] else "not known",
         "memory": f"{about['memory'] / 1e6:,.1f} MB",
         "root": about["root"] or "not known",
         "run": about["run"] or "not known",

@@ -49,6 +49,11 @@ class Catalogue:
     def __len__(self) -> int:
         return len(self.paths)
 
+    @property
+    def classes(self) -> int:
+        """How many classes there are among those images whose class is known."""
+        return 0 if self.labels is None else len(set(self.labels.tolist()) - {""})
+
     @classmethod
     def of(cls, images: EncodedImages) -> Catalogue:
         """Return what is known of encoded images.

@@ -140,6 +140,7 @@ class Index:
         return {
             "kind": self.kind,
             "images": len(self),
+            "classes": self.images.classes,
             "code_size": self.code_size,
             "memory": index_bytes(self.faiss_index, self.kind),
             "recall": self.recall,
