@@ -22,5 +22,5 @@ def fingerprint(network: EncoderBlock) -> str:
     for name, parameter in sorted(network._collect_params_with_prefix().items()):
         values = parameter.data().asnumpy().astype("<f4", copy=False)
         digest.update(f"{name}{values.shape}".encode())
-        digest.update(np.ascontiguousarray(values).tobytes())
+        digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()
