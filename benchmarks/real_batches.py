@@ -1,9 +1,12 @@
 """Training speed on real batches of CIFAR-10 against one repeated batch, in turn in one run.
 
-    TRIPLETNET_DATA=FOLDER python -m benchmarks.real_batches [--rounds 5] [--batch 384]
+    export TRIPLETNET_DATA=FOLDER
+    python -m benchmarks.real_batches [--rounds 5] [--batch 384] [--only views]
 
 Both are the package's own training. Real batches are drawn, flipped and shifted ahead of the
-network in the background; the repeated one is ready. 1.00 is where batches cost nothing.
+network in the background; the repeated one is ready. 1.00 is where batches cost nothing. "views"
+are those of `train --positives augment` with all alterations at their defaults; how many images/s
+one thread assembles of them is told, too.
 """
 
 from __future__ import annotations
@@ -18,16 +21,22 @@ from unittest import mock
 import numpy as np
 
 from benchmarks.turns import alternate, spread
+from tripletnet.commands.learnt_from import DEFAULTS
 from tripletnet.data.batches import assemble
 from tripletnet.data.cifar10 import load_cifar10
-from tripletnet.data.images import ImageSet
-from tripletnet.losses import AllTriplets, BatchLoss, RandomTriplets
+from tripletnet.data.examples import Examples
+from tripletnet.data.sampling import UniformSampler
+from tripletnet.data.view_set import ViewSet
+from tripletnet.losses import AllTriplets, BatchLoss, NTXent, RandomTriplets
 from tripletnet.networks import TripletCNN
 from tripletnet.training.callbacks import Callback, StepResult
 from tripletnet.training.config import TrainingConfig
 from tripletnet.training.trainer import Trainer
 
 WARM_UP, STEPS = 3, 10
+ALTERED = {
+    name: value for name, value in DEFAULTS["views"].items() if name not in ("network", "loss")
+}
 
 
 class Stopwatch(Callback):
@@ -41,24 +50,25 @@ class Stopwatch(Callback):
 
 
 def repeated(
-    images: ImageSet, sampler: Any, steps: range, *augmentation_and_seed: Any
+    examples: Examples, sampler: Any, steps: range, *augmentation_and_seed: Any
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the first batch for every step."""
-    batch = assemble(images, sampler, 0, *augmentation_and_seed)
+    batch = assemble(examples, sampler, 0, *augmentation_and_seed)
     for _ in steps:
         yield batch
 
 
 def speed(
-    loss: BatchLoss, images: ImageSet, batch: int, source: Optional[Callable[..., Any]] = None
+    loss: BatchLoss, examples: Examples, batch: int, source: Optional[Callable[..., Any]] = None
 ) -> float:
     """Return the images/s of training on real batches, or on those of `source`."""
     # one more step, so that the last one counted has a successor that runs beside it
-    config = TrainingConfig(
-        images=(WARM_UP + STEPS + 1) * batch, batch_size=batch, learning_rate=loss.learning_rate
-    )
+    altered = ALTERED if examples.supervision == "views" else {}
+    images = (WARM_UP + STEPS + 1) * batch
+    rate = loss.learning_rate
+    config = TrainingConfig(images=images, batch_size=batch, learning_rate=rate, **altered)
     stopwatch = Stopwatch()
-    trainer = Trainer(TripletCNN(), loss, images, config, callbacks=[stopwatch])
+    trainer = Trainer(TripletCNN(), loss, examples, config, callbacks=[stopwatch])
     trainer.initialize()
     if source is None:
         trainer.run()
@@ -69,26 +79,47 @@ def speed(
     return STEPS * trainer.batch_size / (end - start)
 
 
+def assembling(views: ViewSet, batch: int, batches: int = 50) -> float:
+    """Return the images/s at which one thread assembles views, the network standing still."""
+    sampler = UniformSampler(len(views), batch // 2)
+    augmentation = TrainingConfig(images=1, **ALTERED).augmentation
+    start = time.perf_counter()
+    for step in range(batches):
+        assemble(views, sampler, step, augmentation)
+    return batches * batch / (time.perf_counter() - start)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="how often each gets its turn")
     parser.add_argument("--batch", type=int, default=384, help="about how many images a batch has")
+    parser.add_argument("--only", choices=("all", "random", "views"), help="one of the three")
     options = parser.parse_args()
     images = load_cifar10(download=False).train
     print(f"{'images/s':16}{'real batches':>24}{'one repeated batch':>24}{'ratio':>24}")
-    for loss in (AllTriplets(), RandomTriplets()):
+    views = ViewSet(images)
+    cases = {
+        "all": (AllTriplets(), images),
+        "random": (RandomTriplets(), images),
+        "views": (NTXent(), views),
+    }
+    for name in [options.only] if options.only else cases:
+        loss, examples = cases[name]
         measured = alternate(
             {
-                "real": partial(speed, loss, images, options.batch),
-                "repeated": partial(speed, loss, images, options.batch, repeated),
+                "real": partial(speed, loss, examples, options.batch),
+                "repeated": partial(speed, loss, examples, options.batch, repeated),
             },
             options.rounds,
         )
         ratio = measured["real"] / measured["repeated"]
         print(
-            f"{type(loss).__name__:16}{spread(measured['real']):>24}"
+            f"{name:16}{spread(measured['real']):>24}"
             f"{spread(measured['repeated']):>24}{spread(ratio, 3):>24}"
         )
+    if options.only in (None, "views"):
+        alone = assembling(views, options.batch)
+        print(f"views, assembled by one thread with nothing else to do: {alone:,.0f} images/s")
 
 
 if __name__ == "__main__":

@@ -186,12 +186,41 @@ def test_images_may_lie_anyhow_in_memory():
         np.testing.assert_array_equal(a, b)
 
 
+RECENT = ({"hue": 40.0}, {"crop": 0.5}, {"rotate": 20.0}, {"shrink": 0.3}, {"jpeg": 5})
+
+
+@pytest.mark.parametrize("one", RECENT, ids=str)
+def test_what_alters_each_image_by_itself(one):
+    alter = Augmentation(flip=False, shift=0, **one)
+    images = np.asfortranarray(noise(40, 12, 16))
+    kept = images.copy()
+    altered = alter(images, np.random.default_rng(1))
+    assert altered.shape == images.shape and altered.dtype == np.uint8
+    np.testing.assert_array_equal(images, kept)
+    np.testing.assert_array_equal(altered, alter(images, np.random.default_rng(1)))
+    changed = (altered != images).any(axis=(1, 2, 3))
+    if "shrink" in one or "jpeg" in one:  # every other image
+        assert 0.25 < changed.mean() < 0.75
+    else:
+        assert changed.mean() > 0.9
+
+
+def test_hues_turn_by_no_more_than_was_asked_for():
+    red = np.zeros((200, 2, 2, 3), np.uint8)
+    red[..., 0] = 200
+    altered = Augmentation(flip=False, shift=0, hue=30)(red, np.random.default_rng(0))
+    # 30 degrees from red, green or blue has come up by a half
+    assert (altered[..., 0] == 200).all()
+    assert 90 < altered[..., 1].max() <= 101 and 90 < altered[..., 2].max() <= 101
+    assert (altered[..., 1:].min(axis=-1) == 0).all()
+
+
 def test_switched_off_it_alters_nothing():
     off = Augmentation(flip=False, shift=0)
     assert not off
     images = noise(4, 6, 5)
     np.testing.assert_array_equal(off(images, np.random.default_rng(0)), images)
-    for one in ({"flip": True}, {"shift": 1}, {"crop": 0.5}, {"colour": 0.2}):
+    for one in ({"flip": True}, {"shift": 1}, {"crop": 0.5}, {"colour": 0.2}, *RECENT):
         assert Augmentation(**{"flip": False, "shift": 0, **one})
 
 
@@ -219,7 +248,19 @@ def test_colours_change_within_bounds():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"shift": -1}, {"crop": 0.0}, {"crop": 1.5}, {"colour": -0.1}, {"colour": 1.0}]
+    "wrong",
+    [
+        {"shift": -1},
+        {"crop": 0.0},
+        {"crop": 1.5},
+        {"colour": -0.1},
+        {"colour": 1.0},
+        {"hue": -1},
+        {"rotate": 181},
+        {"shrink": 0.0},
+        {"jpeg": 0},
+        {"jpeg": 101},
+    ],
 )
 def test_augmentation_that_makes_no_sense_is_refused(wrong):
     ((name, value),) = wrong.items()

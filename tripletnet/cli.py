@@ -7,9 +7,19 @@ from importlib import metadata
 from typing import NoReturn, Optional
 
 from tripletnet.command import CommandParser, run_command
-from tripletnet.commands import cache, compare, duplicates, encode, evaluate, index, search, train
+from tripletnet.commands import (
+    cache,
+    compare,
+    duplicates,
+    encode,
+    evaluate,
+    index,
+    search,
+    train,
+    triplets,
+)
 
-COMMANDS = (train, evaluate, encode, index, search, compare, duplicates, cache)
+COMMANDS = (train, triplets, evaluate, encode, index, search, compare, duplicates, cache)
 
 
 def make_parser() -> CommandParser:

@@ -58,6 +58,11 @@ def load_run_data(
     description = read_description(run)
     source = description.get("source", {})
     name = name or source.get("kind")
+    if name in ("triplets", "pairs"):
+        raise InputError(
+            f"{run}: this run was trained on {name}: give some by --{name} FILE, or as DATA a data "
+            "set with classes"
+        )
     if name in (None, "folder"):
         raise InputError(
             f"{run}: this run was trained on a folder: give that folder as DATA, or another"
@@ -138,7 +143,8 @@ def judge_run(
         notes=parts.notes,
     )
     own = parts.train is not None and parts.train.name == description["data"]["dataset"]
-    if own and judgement.threshold is not None:
+    # what a run without classes calls the same is not what classes do
+    if own and description["classes"] and judgement.threshold is not None:
         squared = judgement.threshold.squared(measure)
         stored = {**squared.to_json(), "fingerprint": description["fingerprint"]}
         write_json(run / "threshold.json", stored)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
@@ -28,9 +29,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DATA",
         nargs="?",
         help="for a run: a folder with one folder of images a class, cifar10 or digits (default: "
-        "what it was trained on, where that has a name); for codes: where their paths start",
+        "what it was trained on, where that has a name); for codes, triplets and pairs: where "
+        "their paths start",
     )
-    add("--out", metavar="REPORT", type=Path, required=True, help="the folder for the report")
+    rows = parser.add_mutually_exclusive_group()
+    rows.add_argument(
+        "--triplets",
+        type=Path,
+        metavar="FILE",
+        help="tell instead how many of the triplets of this CSV file a run orders right",
+    )
+    rows.add_argument(
+        "--pairs",
+        type=Path,
+        metavar="FILE",
+        help="tell instead how well a run tells the similar pairs of this CSV file from the others",
+    )
+    add("--out", metavar="REPORT", type=Path, help="the folder for the report")
     add("--root", type=Path, help="where CIFAR-10 lies (default: TRIPLETNET_DATA, or the cache)")
     add("--control", action="store_true", help="train the same layers as a classifier beside it")
     wish = parser.add_mutually_exclusive_group()
@@ -58,6 +73,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Judge, write the report, and print the verdict."""
+    if args.triplets or args.pairs:
+        _judge_rows(args)
+        return
+    if args.out is None:
+        raise InputError("--out is missing: give the folder for the report")
     wish = _wish(args)
     if args.judged.is_dir():
         judgement, extras = _judge_run(args, wish)
@@ -79,6 +99,33 @@ def run(args: argparse.Namespace) -> None:
     for line in (*words.reasons, *words.cautions, *judgement.notes[:10]):
         print(f"- {line}")
     print(f"report: {args.out / 'report.html'}")
+
+
+def _judge_rows(args: argparse.Namespace) -> None:
+    """Judge a run on a file of triplets or pairs, and print how well it does."""
+    from tripletnet.files import write_json
+    from tripletnet.judging_rows import judge_rows
+    from tripletnet.progress import stage_bars
+    from tripletnet.retrieval.encoder import Encoder
+    from tripletnet.runtime import device
+
+    # distances of unit codes rank alike, so that the figure is the same for all of them
+    if args.control or args.distance != "squared" or "target" in _wish(args):
+        raise InputError(
+            "--control, --distance and the targets of a threshold are for classes, and do not go "
+            "with --triplets or --pairs: leave them out"
+        )
+    kind = "triplets" if args.triplets else "pairs"
+    file = args.triplets or args.pairs
+    encoder = Encoder.load(args.judged, device(args.device))
+    with stage_bars(args.quiet) as progress:
+        decoding = partial(progress, "decoding")
+        judgement = judge_rows(encoder, kind, file, args.data, progress=decoding)
+    for notice in judgement.notices:
+        print(f"tripletnet: {notice}", file=sys.stderr)
+    if args.out is not None:
+        write_json(args.out / "report.json", judgement.to_json())
+    print(json.dumps(judgement.to_json(), ensure_ascii=False) if args.json else judgement)
 
 
 def _wish(args: argparse.Namespace) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Changes of an image that leave it what it is."""
+"""Changes of images that leave them what they are, many at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tripletnet.errors import InputError
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random flips, shifts, crops and changes of colour, each image its own.
+    """Random alterations, each image its own.
 
     Parameters
     ----------
@@ -27,12 +27,26 @@ class Augmentation:
         drawn between this share and 1, its sides differ by up to a third. 1 is off.
     colour : float
         Change brightness, contrast and saturation by factors between 1 - colour and 1 + colour.
+    hue : float
+        Turn the hues by up to so many degrees of the colour circle, either way.
+    rotate : float
+        Rotate about the centre by up to so many degrees, either way; the border is reflected.
+    shrink : float
+        Bring every other image to a share of its height and width, drawn between this and 1, and
+        back to its size. 1 is off.
+    jpeg : int
+        Save every other image as JPEG, of a quality drawn between this and 100, and decode it. 100
+        is off.
     """
 
     flip: bool = True
     shift: int = 4
     crop: float = 1.0
     colour: float = 0.0
+    hue: float = 0.0
+    rotate: float = 0.0
+    shrink: float = 1.0
+    jpeg: int = 100
 
     def __post_init__(self) -> None:
         if self.shift < 0:
@@ -41,10 +55,18 @@ class Augmentation:
             raise InputError(f"crop is {self.crop}: give a share of the image from above 0 to 1")
         if not 0 <= self.colour < 1:
             raise InputError(f"colour is {self.colour}: give 0 or more and less than 1")
+        for name in ("hue", "rotate"):
+            if not 0 <= getattr(self, name) <= 180:
+                raise InputError(f"{name} is {getattr(self, name)}: give 0 to 180 degrees")
+        if not 0 < self.shrink <= 1:
+            raise InputError(f"shrink is {self.shrink}: give a share from above 0 to 1")
+        if not 1 <= self.jpeg <= 100:
+            raise InputError(f"jpeg is {self.jpeg}: give a quality from 1 to 100")
 
     def __bool__(self) -> bool:
         """Tell whether images are altered at all."""
-        return bool(self.flip or self.shift or self.crop < 1 or self.colour)
+        moved = self.flip or self.shift or self.crop < 1 or self.rotate
+        return bool(moved or self.colour or self.hue or self.shrink < 1 or self.jpeg < 100)
 
     def __call__(self, images: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """Return altered copies of `images`, (N, H, W, 3) uint8."""
@@ -52,8 +74,16 @@ class Augmentation:
             images = crops(images, self.crop, random)
         if self.flip or self.shift:
             images = move(images, self.flip, self.shift, random)
+        if self.rotate:
+            images = rotated(images, self.rotate, random)
         if self.colour:
             images = recolour(images, self.colour, random)
+        if self.hue:
+            images = turn_hues(images, self.hue, random)
+        if self.shrink < 1:
+            images = shrunk(images, self.shrink, random)
+        if self.jpeg < 100:
+            images = recompressed(images, self.jpeg, random)
         return images
 
 
@@ -82,7 +112,7 @@ def crops(images: np.ndarray, smallest: float, random: np.random.Generator) -> n
     wide = np.clip(np.round(width * np.sqrt(area * aspect)), 1, width).astype(int)
     top = random.integers(0, height - tall + 1)
     left = random.integers(0, width - wide + 1)
-    result = np.empty_like(images)
+    result = np.empty(images.shape, np.uint8)
     for i, (y, x, h, w) in enumerate(zip(top, left, tall, wide)):
         cv2.resize(images[i, y : y + h, x : x + w], (width, height), dst=result[i])
     return result
@@ -99,3 +129,50 @@ def recolour(images: np.ndarray, strength: float, random: np.random.Generator) -
     values = grey + (values - grey) * saturation
     values = (mean + (values - mean) * contrast) * brightness
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def turn_hues(images: np.ndarray, degrees: float, random: np.random.Generator) -> np.ndarray:
+    """Return images whose hues are turned by up to `degrees`, either way, to 2 degrees exactly."""
+    height, width = images.shape[1:3]
+    turns = np.rint(random.uniform(-degrees, degrees, len(images)) / 2).astype(np.int16)
+    stacked = np.ascontiguousarray(images).reshape(-1, width, 3)
+    hsv = cv2.cvtColor(stacked, cv2.COLOR_RGB2HSV)
+    hsv[..., 0] = (hsv[..., 0] + np.repeat(turns, height)[:, None]) % 180
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB).reshape(images.shape)
+
+
+def rotated(images: np.ndarray, degrees: float, random: np.random.Generator) -> np.ndarray:
+    """Return images rotated about their centres by up to `degrees`, either way."""
+    height, width = images.shape[1:3]
+    centre = ((width - 1) / 2, (height - 1) / 2)
+    result = np.empty(images.shape, np.uint8)
+    for i, angle in enumerate(random.uniform(-degrees, degrees, len(images))):
+        matrix = cv2.getRotationMatrix2D(centre, angle, 1)
+        cv2.warpAffine(
+            images[i], matrix, (width, height), dst=result[i], borderMode=cv2.BORDER_REFLECT
+        )
+    return result
+
+
+def shrunk(images: np.ndarray, smallest: float, random: np.random.Generator) -> np.ndarray:
+    """Return images, every other one shrunk to `smallest` of its sides or more, and enlarged."""
+    height, width = images.shape[1:3]
+    shares = random.uniform(smallest, 1, len(images))
+    result = images.copy()
+    for i in np.flatnonzero(random.random(len(images)) < 0.5):
+        size = (max(1, round(width * shares[i])), max(1, round(height * shares[i])))
+        small = cv2.resize(images[i], size, interpolation=cv2.INTER_AREA)
+        cv2.resize(small, (width, height), dst=result[i])
+    return result
+
+
+def recompressed(images: np.ndarray, lowest: int, random: np.random.Generator) -> np.ndarray:
+    """Return images, every other one saved as JPEG of quality `lowest` or more, and decoded."""
+    qualities = random.integers(lowest, 100, len(images))
+    result = images.copy()
+    for i in np.flatnonzero(random.random(len(images)) < 0.5):
+        options = [cv2.IMWRITE_JPEG_QUALITY, int(qualities[i])]
+        _, data = cv2.imencode(".jpg", cv2.cvtColor(images[i], cv2.COLOR_RGB2BGR), options)
+        decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB, dst=result[i])
+    return result

@@ -10,12 +10,12 @@ from typing import Optional
 import numpy as np
 
 from tripletnet.data.augment import Augmentation
-from tripletnet.data.images import ImageSet
+from tripletnet.data.examples import Examples
 from tripletnet.data.sampling import Sampler
 
 
 def assemble(
-    images: ImageSet,
+    examples: Examples,
     sampler: Sampler,
     step: int,
     augmentation: Optional[Augmentation] = None,
@@ -27,18 +27,17 @@ def assemble(
     -------
     pixels : ndarray of uint8, shape (n, 3, H, W)
         RGB, 0..255.
-    labels : ndarray of int64, shape (n,)
-        The class of each image.
+    labels : ndarray of int64
+        As `examples` give them, for single images the class of each, (n,).
     """
-    indices = sampler.indices(step)
-    pixels = images.take(indices)
+    pixels, labels = examples.draw(sampler.indices(step))
     if augmentation is not None:
         pixels = augmentation(pixels, np.random.default_rng((seed, step, 1)))
-    return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)), images.labels[indices]
+    return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)), labels
 
 
 def batches(
-    images: ImageSet,
+    examples: Examples,
     sampler: Sampler,
     steps: range,
     augmentation: Optional[Augmentation] = None,
@@ -64,7 +63,7 @@ def batches(
     def work() -> None:
         try:
             for step in steps:
-                if not put(assemble(images, sampler, step, augmentation, seed)):
+                if not put(assemble(examples, sampler, step, augmentation, seed)):
                     return
         except BaseException as error:
             put(error)

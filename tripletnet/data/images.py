@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import ClassVar, Optional
 
 import numpy as np
 
@@ -40,6 +40,9 @@ class ImageSet:
     paths: Optional[Sequence[str]] = None
     digests: Optional[Sequence[str]] = None
 
+    supervision: ClassVar[str] = "classes"
+    images_each: ClassVar[int] = 1
+
     def __post_init__(self) -> None:
         if self.pixels.ndim != 4 or self.pixels.shape[3] != 3 or self.pixels.dtype != np.uint8:
             raise ValueError(
@@ -61,6 +64,15 @@ class ImageSet:
     def image_shape(self) -> tuple[int, int]:
         """Height and width of every image."""
         return int(self.pixels.shape[1]), int(self.pixels.shape[2])
+
+    @property
+    def label_count(self) -> int:
+        """How many classes there are."""
+        return len(self.classes)
+
+    def draw(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the images at `indices` and their labels: see `tripletnet.data.examples`."""
+        return self.take(indices), self.labels[indices]
 
     def take(self, indices: np.ndarray) -> np.ndarray:
         """Return a copy of the images at `indices` of this set, (n, H, W, 3) uint8."""

@@ -33,11 +33,11 @@ def draws_images(balance: str) -> bool:
 class Sampler(Protocol):
     """What draws batches."""
 
-    #: How many images a batch has.
+    #: How many examples a batch has.
     batch_size: int
 
     def indices(self, step: int) -> np.ndarray:
-        """Return the images of batch `step`, (batch_size,) int64."""
+        """Return the examples of batch `step`, (batch_size,) int64."""
 
 
 class _Classes:
@@ -223,12 +223,14 @@ class BalancedSampler:
 
 
 class UniformSampler:
-    """Draw every image once an epoch, in an order drawn anew for each: for the control.
+    """Draw every example once an epoch, in an order drawn anew for each.
+
+    For the control, and for what needs no balance: triplets, pairs, views.
 
     Parameters
     ----------
     count : int
-        How many images there are.
+        How many examples there are.
     batch_size : int
         How many a batch has; the last batch of an epoch goes on into the next epoch.
     seed : int
@@ -239,13 +241,13 @@ class UniformSampler:
         self._count = count
         self._seed = seed
         self.batch_size = batch_size
-        self._order = functools.lru_cache(maxsize=4)(self._draw_order)
+        self._order = functools.lru_cache(maxsize=2)(self._draw_order)
 
     def _draw_order(self, epoch: int) -> np.ndarray:
         return np.random.default_rng((self._seed, epoch)).permutation(self._count)
 
     def indices(self, step: int) -> np.ndarray:
-        """Return the images of batch `step`, (batch_size,) int64."""
+        """Return the examples of batch `step`, (batch_size,) int64."""
         places = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
         epochs, places = np.divmod(places, self._count)
         parts = [self._order(int(e))[places[epochs == e]] for e in np.unique(epochs)]

@@ -138,8 +138,8 @@ def pair_distances(
         same, different = _measure_all(codes, members)
     else:
         random = np.random.default_rng(seed)
-        same = _measure(codes, *_draw_same(members, sizes, sampled_pairs, random))
-        different = _measure(codes, *_draw_different(members, sampled_pairs, random))
+        same = paired_distances(codes, *_draw_same(members, sizes, sampled_pairs, random))
+        different = paired_distances(codes, *_draw_different(members, sampled_pairs, random))
     same, different = (measure.from_squared(np.sort(squared)) for squared in (same, different))
     return PairDistances(same, different, same_pairs, total - same_pairs, measure)
 
@@ -153,7 +153,8 @@ def _measure_all(codes: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np
     return distances[alike & once], distances[~alike & once]
 
 
-def _measure(codes: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+def paired_distances(codes: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return the squared Euclidean distance of codes ``left[i]`` and ``right[i]``, (P,) float32."""
     distances = np.empty(len(left), np.float32)
     for start in range(0, len(left), _BLOCK):
         part = slice(start, start + _BLOCK)

@@ -20,8 +20,12 @@ class BatchLoss(mx.gluon.Block):
     """
 
     #: How batches are drawn: ``balanced`` (some images of each of some classes), ``triplets``
-    #: (anchors, then as many sames, then as many diffs) or ``uniform`` (every image once an epoch).
+    #: (anchors, then as many sames, then as many diffs), ``pairs`` (firsts, then as many seconds;
+    #: the labels are one a pair, 1 if it is similar) or ``uniform`` (every image once an epoch).
     sampling = "balanced"
+
+    #: Whether the loss asks for the class of an image; if not, rows of a file are enough.
+    needs_classes = True
 
     #: Whether the rows are codes of unit length.
     on_codes = True

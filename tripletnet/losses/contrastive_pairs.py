@@ -41,7 +41,7 @@ def contrastive(distances: Any, same: Any, margin: float = 1.0) -> Any:
 
 
 class Contrastive(BatchLoss):
-    """:func:`contrastive` over all pairs of different images of a batch.
+    """:func:`contrastive` over all pairs of different images of a batch, or over given ones.
 
     Parameters
     ----------
@@ -49,23 +49,45 @@ class Contrastive(BatchLoss):
         The paper leaves it open; 1 is half the way to the farthest code.
     distance : str or Distance
         Euclidean, as in the paper.
+    given_pairs : bool
+        A batch is pairs as a file gave them; nothing is known of any others.
 
     Notes
     -----
-    Shapes: codes (N, D); output (N,), the mean over the N - 1 pairs of each image.
+    Shapes: codes (N, D); output (N,), the mean over the N - 1 pairs of each image. For given
+    pairs, codes are (2P, D), the firsts, then the seconds, the labels (P,) 1 or 0 for each pair
+    that is similar or is not, and the output is (P,).
     """
 
-    def __init__(self, margin: float = 1.0, distance: Union[str, Distance] = "euclidean") -> None:
+    def __init__(
+        self,
+        margin: float = 1.0,
+        distance: Union[str, Distance] = "euclidean",
+        given_pairs: bool = False,
+    ) -> None:
         super().__init__()
         self.margin = positive_margin(margin)
         self.distance: Distance = DISTANCES.choose(distance)
+        if given_pairs:
+            self.sampling = "pairs"
+            self.needs_classes = False
 
     def forward(self, codes: Any, labels: np.ndarray) -> Any:
-        """Return the mean loss of each image's pairs."""
+        """Return the mean loss of each image's pairs, or the loss of each given pair."""
+        if self.sampling == "pairs":
+            first, second = mx.nd.split(codes, num_outputs=2, axis=0)
+            similar = mx.nd.array(labels, ctx=codes.context)
+            distances = self.distance.paired(mx.nd, first, second)
+            self._tell_active(distances, 1 - similar)
+            return contrastive(distances, similar, self.margin)
         same, diff = as_masks(labels, codes)
         distances = self.distance.pairwise(mx.nd, codes, codes)
+        self._tell_active(distances, diff)
+        losses = contrastive(distances, same, self.margin) * (same + diff)  # not with itself
+        return losses.sum(axis=1) / max(1, len(labels) - 1)
+
+    def _tell_active(self, distances: Any, diff: Any) -> None:
+        """Note which share of the different pairs is within the margin."""
         with mx.autograd.pause():
             within = (distances < self.margin) * diff
             self.statistics = {"active": within.sum() / mx.nd.maximum(diff.sum(), 1.0)}
-        losses = contrastive(distances, same, self.margin) * (same + diff)  # not with itself
-        return losses.sum(axis=1) / max(1, len(labels) - 1)

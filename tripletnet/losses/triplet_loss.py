@@ -70,6 +70,7 @@ class TripletLoss(BatchLoss):
         self.soft_margin = soft_margin
         self.average = average or self._default_average()
         self.sampling = self.miner.sampling
+        self.needs_classes = self.sampling != "triplets"
         if self.average not in AVERAGES:
             raise InputError(f"average '{average}' is not known: use one of {', '.join(AVERAGES)}")
         if soft_margin and self.average == "active":

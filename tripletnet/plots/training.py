@@ -21,7 +21,7 @@ def training_curves(
     title : str
         Says what was trained on.
     validation : sequence of rows
-        ``images`` and ``recall_at_1`` of each measurement on validation images.
+        ``images`` and one measure, by its name, of each measurement on what is held out.
     """
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     losses, shares = figure.subplots(1, 2)
@@ -31,11 +31,12 @@ def training_curves(
             if rows and key in rows[0]:
                 shares.plot([r["images"] for r in rows], [r[key] for r in rows], label=label)
     if validation:
+        measure = next(name for name in validation[0] if name != "images")
         shares.plot(
             [r["images"] for r in validation],
-            [r["recall_at_1"] for r in validation],
+            [r[measure] for r in validation],
             marker=".",
-            label="Recall@1 on validation",
+            label=f"{measure.replace('_', ' ')} on validation",
         )
     for axes, label in ((losses, "loss"), (shares, "share")):
         axes.set(xlabel="images seen", ylabel=label)

@@ -50,7 +50,7 @@ class TrainingConfig:
         How it falls afterwards.
     balance : {"classes", "images"}
         What is drawn evenly into batches.
-    flip, shift, crop, colour
+    flip, shift, crop, colour, hue, rotate, shrink, jpeg
         Augmentation: see :class:`tripletnet.data.augment.Augmentation`.
     seed : int
         Decides the first weights, the batches and their augmentation.
@@ -77,6 +77,10 @@ class TrainingConfig:
     shift: int = 4
     crop: float = 1.0
     colour: float = 0.0
+    hue: float = 0.0
+    rotate: float = 0.0
+    shrink: float = 1.0
+    jpeg: int = 100
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -107,7 +111,8 @@ class TrainingConfig:
     @property
     def augmentation(self) -> Augmentation:
         """How training images are altered."""
-        return Augmentation(self.flip, self.shift, self.crop, self.colour)
+        names = [field.name for field in dataclasses.fields(Augmentation)]
+        return Augmentation(**{name: getattr(self, name) for name in names})
 
     def replace(self, **changes: Any) -> TrainingConfig:
         """Return a copy with some choices changed."""

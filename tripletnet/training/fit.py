@@ -6,6 +6,7 @@ import time
 from typing import Any, Optional
 
 from tripletnet.backend import mx
+from tripletnet.data.examples import Examples
 from tripletnet.data.images import ImageSet
 from tripletnet.errors import InputError
 from tripletnet.losses import BatchLoss, SoftmaxCrossEntropy, get_loss, options_of
@@ -13,10 +14,11 @@ from tripletnet.networks import Classifier, EncoderBlock, get_network
 from tripletnet.training.callbacks import Callback, CollapseWatch, History, Progress, StepResult
 from tripletnet.training.checkpoint import Checkpoints
 from tripletnet.training.config import TrainingConfig
+from tripletnet.training.supervision import REMEDIES, require_fit
 from tripletnet.training.trainer import Trainer
 
 
-def make_encoder(config: TrainingConfig, images: ImageSet) -> EncoderBlock:
+def make_encoder(config: TrainingConfig, images: Examples) -> EncoderBlock:
     """Return the encoder that `config` names, for images of that size, not yet initialised."""
     height, width = images.image_shape
     if height != width:
@@ -24,8 +26,15 @@ def make_encoder(config: TrainingConfig, images: ImageSet) -> EncoderBlock:
     return get_network(config.network, code_size=config.code_size, image_size=height)
 
 
-def make_loss(config: TrainingConfig) -> BatchLoss:
+def make_loss(config: TrainingConfig, supervision: str = "classes") -> BatchLoss:
     """Return the loss that `config` names, with its own parameters.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        The choices.
+    supervision : {"classes", "triplets", "pairs", "views"}
+        What the loss is to learn from.
 
     Raises
     ------
@@ -33,16 +42,24 @@ def make_loss(config: TrainingConfig) -> BatchLoss:
         If the choices do not go together; the message lists those that do.
     """
     takes = options_of(config.loss)
-    parameters = {n: getattr(config, n) for n in ("margin", "temperature") if n in takes}
+    parameters: dict[str, Any] = {
+        n: getattr(config, n) for n in ("margin", "temperature") if n in takes
+    }
+    if supervision == "triplets" and "mining" not in takes:
+        raise InputError(REMEDIES[supervision])
+    if supervision == "pairs" and "given_pairs" in takes:
+        parameters["given_pairs"] = True
     choices = {n: getattr(config, n) for n in ("distance", "soft_margin", "average")}
     chosen = {name: choice for name, choice in choices.items() if choice}
-    return get_loss(config.loss, config.mining, **parameters, **chosen)
+    loss = get_loss(config.loss, config.mining, **parameters, **chosen)
+    require_fit(loss, supervision)
+    return loss
 
 
 def make_trainer(
     network: mx.gluon.HybridBlock,
     loss: BatchLoss,
-    images: ImageSet,
+    examples: Examples,
     config: TrainingConfig,
     *,
     label: str,
@@ -54,7 +71,7 @@ def make_trainer(
 
     Parameters
     ----------
-    network, loss, images, config, device, checkpoints
+    network, loss, examples, config, device, checkpoints
         As for :class:`tripletnet.training.trainer.Trainer`.
     label : str
         What the progress bar calls the run.
@@ -63,12 +80,11 @@ def make_trainer(
     """
     history = History()
     callbacks = [history, CollapseWatch(), Progress(label, quiet)]
-    return Trainer(network, loss, images, config, device, callbacks, checkpoints), history
+    return Trainer(network, loss, examples, config, device, callbacks, checkpoints), history
 
 
-def settled(config: TrainingConfig, loss: Optional[BatchLoss] = None) -> TrainingConfig:
-    """Return `config` with the learning rate that its loss and optimiser take by default."""
-    loss = loss or make_loss(config)  # refuses what does not go together, before all else
+def settled(config: TrainingConfig, loss: BatchLoss) -> TrainingConfig:
+    """Return `config` with the learning rate that `loss` and its optimiser take by default."""
     if config.learning_rate is not None:
         return config
     rate = 0.001 if config.optimizer == "adam" else loss.learning_rate
@@ -76,14 +92,14 @@ def settled(config: TrainingConfig, loss: Optional[BatchLoss] = None) -> Trainin
 
 
 def fit_encoder(
-    images: ImageSet, config: TrainingConfig, loss: Optional[BatchLoss] = None, **options: Any
+    examples: Examples, config: TrainingConfig, loss: Optional[BatchLoss] = None, **options: Any
 ) -> EncoderBlock:
-    """Train an encoder on `images` and return it; nothing is written.
+    """Train an encoder on `examples` and return it; nothing is written.
 
     Parameters
     ----------
-    images : ImageSet
-        What to learn from.
+    examples : Examples
+        What to learn from: an ImageSet, a TripletSet, a PairSet or a ViewSet.
     config : TrainingConfig
         The choices.
     loss : BatchLoss, optional
@@ -95,12 +111,12 @@ def fit_encoder(
     Raises
     ------
     InputError
-        If the choices do not fit together or do not fit the images.
+        If the choices do not fit together or do not fit the examples.
     """
-    loss = loss or make_loss(config)
+    loss = loss or make_loss(config, examples.supervision)
     config = settled(config, loss)
-    encoder = make_encoder(config, images)
-    trainer, _ = make_trainer(encoder, loss, images, config, label="encoder", **options)
+    encoder = make_encoder(config, examples)
+    trainer, _ = make_trainer(encoder, loss, examples, config, label="encoder", **options)
     trainer.start()
     trainer.run()
     return encoder
@@ -150,7 +166,7 @@ class _Stopwatch(Callback):
 
 def images_for_minutes(
     minutes: float,
-    images: ImageSet,
+    examples: Examples,
     config: TrainingConfig,
     device: Optional[mx.Context] = None,
     seconds: float = 10.0,
@@ -163,7 +179,7 @@ def images_for_minutes(
     ----------
     minutes : float
         How long the run is to take.
-    images, config, device
+    examples, config, device
         Of the run.
     seconds : float
         How long to measure, at the most; a tenth of the minutes if that is less.
@@ -171,8 +187,9 @@ def images_for_minutes(
     if not minutes > 0:
         raise InputError(f"minutes is {minutes}: give a number above 0")
     watch = _Stopwatch(skip=3, seconds=min(seconds, 6.0 * minutes))
-    trial = settled(config).replace(images=1_000_000 * config.batch_size)
-    trainer = Trainer(make_encoder(trial, images), make_loss(trial), images, trial, device, [watch])
+    loss = make_loss(config, examples.supervision)
+    trial = settled(config, loss).replace(images=1_000_000 * config.batch_size)
+    trainer = Trainer(make_encoder(trial, examples), loss, examples, trial, device, [watch])
     trainer.initialize()
     trainer.run()
     return max(trainer.batch_size, int(watch.speed * 60.0 * minutes))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from tripletnet.backend import mx
-from tripletnet.data.images import ImageSet
+from tripletnet.data.examples import Examples
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike
 from tripletnet.networks import EncoderBlock
@@ -30,6 +30,7 @@ from tripletnet.training.fit import (
     make_trainer,
     settled,
 )
+from tripletnet.training.held_out import held_out
 from tripletnet.training.validation import Validation
 
 
@@ -53,11 +54,11 @@ class TrainedRun:
 
 
 def train_run(
-    images: ImageSet,
+    examples: Examples,
     config: TrainingConfig,
     out: PathLike,
     *,
-    validation: Optional[ImageSet] = None,
+    validation: Optional[Examples] = None,
     patience: Optional[int] = None,
     initial: Optional[PathLike] = None,
     about: Optional[dict[str, Any]] = None,
@@ -71,15 +72,17 @@ def train_run(
 
     Parameters
     ----------
-    images : ImageSet
-        What to learn from.
+    examples : Examples
+        What to learn from: an ImageSet, or what has no classes (a TripletSet, a PairSet, a
+        ViewSet).
     config : TrainingConfig
         The choices.
     out : str or Path
         The run folder.
-    validation : ImageSet, optional
-        Images that the weights are chosen on: Recall@1 is measured after each pass over `images`
-        (at most 20 times a run), and the best weights become the encoder.
+    validation : Examples, optional
+        What the weights are chosen on, of the same kind: how well the codes do there is measured
+        after each pass over `examples` (at most 20 times a run), see
+        :mod:`tripletnet.training.held_out`, and the best weights become the encoder.
     patience : int, optional
         Stop after so many measurements in a row without a better one.
     initial : str or Path, optional
@@ -108,8 +111,9 @@ def train_run(
         If the user interrupted: the state and the encoder as it is are saved then.
     """
     out = Path(out)
-    config = settled(config)
-    data = images.identity()
+    loss = make_loss(config, examples.supervision)
+    config = settled(config, loss)
+    data = examples.identity()
     checkpoints = Checkpoints(out, checkpoint_minutes)
     stored = read_description(out) if (out / DESCRIPTION).exists() else None
     if stored is not None and resume:
@@ -128,13 +132,13 @@ def train_run(
             )
         checkpoints.keep(0)
         if minutes is not None:
-            config = config.replace(images=images_for_minutes(minutes, images, config, device))
+            config = config.replace(images=images_for_minutes(minutes, examples, config, device))
 
-    encoder = make_encoder(config, images)
+    encoder = make_encoder(config, examples)
     trainer, history = make_trainer(
         encoder,
-        make_loss(config),
-        images,
+        loss,
+        examples,
         config,
         label="encoder",
         device=device,
@@ -143,8 +147,8 @@ def train_run(
     )
     watch = None
     if validation is not None and len(validation):
-        every = max(len(images), config.images // 20)
-        watch = Validation(validation, out / "best.params", every, patience)
+        every = max(len(examples) * examples.images_each, config.images // 20)
+        watch = Validation(held_out(validation), out / "best.params", every, patience)
         trainer.callbacks.append(watch)
 
     def save(finished: bool) -> None:
@@ -152,7 +156,9 @@ def train_run(
         measured = watch.rows if watch is not None else []
         write_rows(out / "validation.csv", measured)
         if history.rows:
-            title = f"{images.name}: {config.network} network, {config.loss} loss ({config.mining})"
+            title = (
+                f"{examples.name}: {config.network} network, {config.loss} loss ({config.mining})"
+            )
             figure = training_curves({"loss": history.rows}, title, measured)
             save_figure(figure, out / "curves.png")
         save_run(out, encoder, config.network, **describe(finished))
@@ -160,7 +166,7 @@ def train_run(
     def describe(finished: bool) -> dict[str, Any]:
         return {
             "data": data,
-            "classes": list(images.classes),
+            "classes": list(examples.classes),
             "training": config.to_json(),
             "images_seen": trainer.images_seen,
             "finished": finished,

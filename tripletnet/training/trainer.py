@@ -14,8 +14,7 @@ import numpy as np
 
 from tripletnet.backend import mx
 from tripletnet.data.batches import batches
-from tripletnet.data.images import ImageSet
-from tripletnet.data.sampling import BalancedSampler, Sampler, TripletSampler, UniformSampler
+from tripletnet.data.examples import Examples
 from tripletnet.errors import InputError
 from tripletnet.losses import BatchLoss
 from tripletnet.training.callbacks import Callback, StepResult
@@ -23,6 +22,7 @@ from tripletnet.training.checkpoint import Checkpoints, TrainingState
 from tripletnet.training.config import TrainingConfig
 from tripletnet.training.schedule import learning_rate
 from tripletnet.training.sgd import MomentumSGD
+from tripletnet.training.supervision import make_sampler
 
 
 class TrainingError(RuntimeError):
@@ -38,8 +38,8 @@ class Trainer:
         Takes (N, 3, H, W) uint8 and gives one row of outputs an image.
     loss : BatchLoss
         What to minimise; it also says how batches are drawn.
-    images : ImageSet
-        What to learn from.
+    examples : Examples
+        What to learn from: an ImageSet, or what has no classes.
     config : TrainingConfig
         The choices; `images`, `batch_size`, the optimiser's and the augmentation's count here.
     device : mxnet.Context
@@ -61,7 +61,7 @@ class Trainer:
         self,
         network: mx.gluon.HybridBlock,
         loss: BatchLoss,
-        images: ImageSet,
+        examples: Examples,
         config: TrainingConfig,
         device: Optional[mx.Context] = None,
         callbacks: Sequence[Callback] = (),
@@ -73,10 +73,10 @@ class Trainer:
         self.device = device or mx.cpu()
         self.callbacks = list(callbacks)
         self.checkpoints = checkpoints
-        self._images = images
-        loss.bind(len(images.classes))
-        self._sampler = make_sampler(loss, images, config)
-        self.batch_size = self._sampler.batch_size
+        self._examples = examples
+        loss.bind(examples.label_count)
+        self._sampler = make_sampler(loss, examples, config)
+        self.batch_size = self._sampler.batch_size * examples.images_each
         self.steps = max(1, math.ceil(config.images / self.batch_size))
         self.step = 0
         self._stopped = False
@@ -154,7 +154,7 @@ class Trainer:
         """
         self.network.hybridize(static_alloc=True, static_shape=True)
         source = batches(
-            self._images,
+            self._examples,
             self._sampler,
             range(self.step, self.steps),
             self.config.augmentation or None,
@@ -292,15 +292,3 @@ def _as_tuple(slots: Any) -> tuple[Any, ...]:
     if slots is None:
         return ()
     return tuple(slots) if isinstance(slots, (tuple, list)) else (slots,)
-
-
-def make_sampler(loss: BatchLoss, images: ImageSet, config: TrainingConfig) -> Sampler:
-    """Return the sampler that draws batches as `loss` wants them."""
-    if loss.sampling == "triplets":
-        triplets = max(1, config.batch_size // 3)
-        return TripletSampler(images.labels, triplets, config.seed, config.balance)
-    if loss.sampling == "uniform":
-        return UniformSampler(len(images), config.batch_size, config.seed)
-    return BalancedSampler(
-        images.labels, config.batch_size, seed=config.seed, balance=config.balance
-    )

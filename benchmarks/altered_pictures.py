@@ -1,0 +1,106 @@
+"""Altered CIFAR-10 test pictures: whose original comes first, by codes and by perceptual hash.
+
+    pip install ".[bench]"
+    TRIPLETNET_DATA=FOLDER python -m benchmarks.altered_pictures --run RUN [--run RUN ...]
+
+1,000 test pictures are altered in each of the eight ways of `tripletnet.data.alter`, and the
+original is looked for among all 10,000. Figures are shares of the 1,000; where the original is as
+near as k others, it counts 1 / (k + 1). "untrained" is the network of the first run as it was
+before it had seen an image.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Callable
+
+import imagehash
+import numpy as np
+from PIL import Image
+
+from tripletnet.backend import mx
+from tripletnet.data.alter import ALTERATIONS, MILD, STRONG
+from tripletnet.data.cifar10 import load_cifar10
+from tripletnet.data.images import ImageSet
+from tripletnet.files import write_json
+from tripletnet.networks import get_network
+from tripletnet.retrieval.encode import encode
+from tripletnet.runs import load_run, read_description
+from tripletnet.runtime import versions
+
+#: Pictures, (N, 32, 32, 3) uint8, to vectors of length 1: the nearer, the more alike.
+Describe = Callable[[np.ndarray], np.ndarray]
+
+
+def as_set(pixels: np.ndarray) -> ImageSet:
+    return ImageSet("", pixels, np.zeros(len(pixels), np.int64), ())
+
+
+def phash(pixels: np.ndarray) -> np.ndarray:
+    """Return 64 bits as +-1/8: the product of two is 1 - Hamming / 32, exactly."""
+    bits = [imagehash.phash(Image.fromarray(image)).hash.ravel() for image in pixels]
+    return (np.array(bits, np.float32) * 2 - 1) / 8
+
+
+def untrained(run: Path) -> Describe:
+    """Return a run's network with the first weights of its seed."""
+    described = read_description(run)
+    named = described["network"]
+    network = get_network(named["name"], **named["arguments"])
+    mx.random.seed(described["training"]["seed"])
+    network.initialize(mx.init.MSRAPrelu())
+    return lambda pixels: encode(network, as_set(pixels))
+
+
+def trained(run: Path) -> Describe:
+    network, _ = load_run(run)
+    return lambda pixels: encode(network, as_set(pixels))
+
+
+def first(codes: np.ndarray, queries: np.ndarray, own: np.ndarray) -> float:
+    """Return the share of queries whose own code is the nearest; ties count their fair share."""
+    credit = 0.0
+    for start in range(0, len(queries), 250):
+        products = queries[start : start + 250] @ codes.T
+        mine = own[start : start + 250]
+        right = products[np.arange(len(mine)), mine][:, None]
+        better = (products > right + 1e-6).sum(axis=1)
+        ties = (np.abs(products - right) <= 1e-6).sum(axis=1)
+        credit += (1 / ties[better == 0]).sum()
+    return credit / len(queries)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--run", type=Path, action="append", required=True, help="the run folder of an encoder")
+    add("--root", type=Path, help="where CIFAR-10 lies (default: TRIPLETNET_DATA)")
+    add("--altered", type=int, default=1000, help="default: %(default)s")
+    add("--mild", action="store_true", help="alter so that it is seen only side by side")
+    add("--seed", type=int, default=0)
+    add("--json", type=Path, metavar="FILE", help="also write every figure there")
+    options = parser.parse_args()
+    pixels = load_cifar10(options.root, download=False).test.pixels
+    strengths = MILD if options.mild else STRONG
+    random = np.random.default_rng(options.seed)
+    own = np.sort(random.choice(len(pixels), options.altered, replace=False))
+    altered = {
+        name: np.stack([alter(pixels[i], strengths[name], random) for i in own])
+        for name, alter in ALTERATIONS.items()
+    }
+    methods: dict[str, Describe] = {"pHash": phash, "untrained": untrained(options.run[0])}
+    methods.update({str(run): trained(run) for run in options.run})
+    print(f"{'':40}" + "".join(f"{name:>12}" for name in altered))
+    figures = {}
+    for method, describe in methods.items():
+        codes = describe(pixels)
+        row = {name: first(codes, describe(some), own) for name, some in altered.items()}
+        figures[method] = row
+        print(f"{method:40}" + "".join(f"{value:>12.3f}" for value in row.values()), flush=True)
+    if options.json:
+        write_json(options.json, {**versions(), "strengths": dict(strengths), "first": figures})
+
+
+if __name__ == "__main__":
+    main()

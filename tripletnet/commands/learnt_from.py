@@ -1,0 +1,190 @@
+"""What the command train learns from: its options, and the data that they name."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Optional, Union
+
+from tripletnet.errors import InputError
+
+if TYPE_CHECKING:
+    from tripletnet.data.examples import LoadedExamples
+
+#: Options that mean something for data with classes alone.
+_FOR_CLASSES = ("test", "hold_out_classes", "balance")
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Describe what to learn from."""
+    add = parser.add_argument
+    add(
+        "data",
+        metavar="DATA",
+        nargs="?",
+        help="a folder with one folder of images a class, cifar10 or digits; with --triplets or "
+        "--pairs the folder that their paths start from (default: the folder of the file)",
+    )
+    add("--root", type=Path, help="where CIFAR-10 lies (default: TRIPLETNET_DATA, or the cache)")
+    without = parser.add_argument_group("similarity without classes")
+    kind = without.add_mutually_exclusive_group()
+    kind.add_argument(
+        "--triplets", type=Path, metavar="FILE", help="CSV: anchor,same,diff, paths of pictures"
+    )
+    kind.add_argument(
+        "--pairs", type=Path, metavar="FILE", help="CSV: a,b,similar, two paths and 1 or 0"
+    )
+    kind.add_argument(
+        "--positives",
+        choices=("augment",),
+        help="take the same image, altered, for the similar one: DATA is a folder of any pictures, "
+        "read with all below it, or cifar10 or digits without its labels",
+    )
+    without.add_argument(
+        "--validation-file",
+        type=Path,
+        metavar="FILE",
+        help="rows like those of --triplets or --pairs to validate on, in place of a share",
+    )
+    folder = parser.add_argument_group("folders and files")
+    folder.add_argument("--size", type=int, default=64, help="pixels a side (default: %(default)s)")
+    folder.add_argument(
+        "--fit", default="crop", help="crop, letterbox or stretch to a square (default: crop)"
+    )
+    folder.add_argument("--validation", type=float, help="share of the images (default: 0.1)")
+    folder.add_argument("--test", type=float, help="share of the images (default: 0.1)")
+    folder.add_argument(
+        "--hold-out-classes", metavar="A,B|N", help="classes to keep out of training, or how many"
+    )
+    folder.add_argument("--strict", action="store_true", help="make the first bad file an error")
+
+
+def supervision_of(args: argparse.Namespace) -> str:
+    """Return what shows what is similar, after looking at whether the options go together."""
+    named = next((n for n in ("triplets", "pairs", "positives") if getattr(args, n)), None)
+    if args.data is None and named in (None, "positives"):
+        raise InputError(
+            "DATA is missing: give a folder of images, cifar10 or digits, or a file by --triplets "
+            "or --pairs"
+        )
+    if args.validation_file and named in (None, "positives"):
+        raise InputError("--validation-file goes with --triplets or --pairs: leave it out")
+    if named is None:
+        return "classes"
+    for option in _FOR_CLASSES:
+        if getattr(args, option) is not None:
+            raise InputError(
+                f"--{option.replace('_', '-')} is for data with classes and does not go with "
+                f"--{named}: leave it out"
+            )
+    return "views" if named == "positives" else named
+
+
+def kind_of(args: argparse.Namespace) -> str:
+    """Return the kind of data that the options name, a key of `DEFAULTS`."""
+    supervision = supervision_of(args)
+    if supervision != "classes":
+        return supervision
+    return args.data if args.data in ("cifar10", "digits") else "folder"
+
+
+def load_examples(
+    args: argparse.Namespace,
+    split: Optional[Mapping[str, str]],
+    progress: Callable[[int, int], None],
+) -> LoadedExamples:
+    """Load what the options name, in the `split` of an earlier run if there is one."""
+    supervision = supervision_of(args)
+    if supervision == "classes":
+        return _load_classes(args, split, progress)
+    if supervision == "views":
+        from tripletnet.data.unlabelled import load_unlabelled
+
+        return load_unlabelled(
+            args.data,
+            root=args.root,
+            size=args.size,
+            fit=args.fit,
+            validation=0.1 if args.validation is None else args.validation,
+            seed=args.seed,
+            split=split,
+            strict=args.strict,
+            show_progress=not args.quiet,
+            progress=progress,
+        )
+    from tripletnet.data.judged_file import load_judged
+
+    return load_judged(
+        supervision,
+        args.triplets or args.pairs,
+        args.data,
+        validation=args.validation,
+        validation_file=args.validation_file,
+        seed=args.seed,
+        split=split,
+        size=args.size,
+        fit=args.fit,
+        strict=args.strict,
+        progress=progress,
+    )
+
+
+def _load_classes(
+    args: argparse.Namespace,
+    split: Optional[Mapping[str, str]],
+    progress: Callable[[int, int], None],
+) -> LoadedExamples:
+    from tripletnet.data import load_data
+    from tripletnet.data.examples import LoadedExamples
+
+    shares = {n: getattr(args, n) for n in ("validation", "test") if getattr(args, n) is not None}
+    data = load_data(
+        args.data,
+        root=args.root,
+        size=args.size,
+        fit=args.fit,
+        **shares,
+        hold_out_classes=parse_classes(args.hold_out_classes),
+        seed=args.seed,
+        split=split,
+        strict=args.strict,
+        show_progress=not args.quiet,
+        progress=progress,
+    )
+    return LoadedExamples(
+        data.splits.train,
+        data.splits.validation,
+        data.split,
+        data.left_out,
+        data.notices,
+        data.recipe,
+    )
+
+
+def parse_classes(text: Optional[str]) -> Union[int, list[str], None]:
+    """Return a number of classes or their names, as `text` has them."""
+    if text is None:
+        return None
+    return int(text) if text.isdigit() else [name for name in text.split(",") if name]
+
+
+#: What differs from TrainingConfig's own choices by the kind of data.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "cifar10": {"images": 500_000},
+    # a mirrored digit is another sign
+    "digits": {"images": 80_000, "flip": False, "shift": 2},
+    "folder": {"network": "residual", "loss": "supcon", "crop": 0.6, "colour": 0.2},
+    "triplets": {"network": "residual", "mining": "random", "crop": 0.6, "colour": 0.2},
+    "pairs": {"network": "residual", "loss": "contrastive", "crop": 0.6, "colour": 0.2},
+    "views": {
+        "network": "residual",
+        "loss": "nt-xent",
+        "crop": 0.5,
+        "colour": 0.3,
+        "rotate": 6.0,
+        "hue": 20.0,
+        "shrink": 0.5,
+        "jpeg": 40,
+    },
+}
