@@ -24,8 +24,12 @@ from tripletnet.files import write_json
 from tripletnet.plots import confusion_matrix, retrieval_grid, save_figure
 from tripletnet.retrieval import nearest
 
-# How many images training sees by default: minutes on two cores, the control included.
-DEFAULT_IMAGES = {"cifar10": 500_000, "digits": 80_000}
+# What suits each data set: minutes on two cores, the control included.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "cifar10": {"images": 450_000, "batch_size": 384, "shift": 2},
+    # a mirrored digit is another sign
+    "digits": {"images": 80_000, "flip": False, "shift": 2},
+}
 
 NO_CIFAR10 = """\
 ================================================================================
@@ -96,19 +100,17 @@ def main(args: argparse.Namespace) -> None:
 
     where = device(args.device)
     out = args.out or Path("runs") / f"{dataset}-{args.loss}-{args.mining}"
-    images = args.images or DEFAULT_IMAGES[dataset]
-    if args.epochs is not None:
-        images = round(args.epochs * len(train))
     config = TrainingConfig(
-        images=images,
         network=args.network,
         loss=args.loss,
         mining=args.mining,
         learning_rate=args.learning_rate,
-        flip=dataset != "digits",  # a mirrored digit is another sign
-        shift=4 if dataset != "digits" else 2,
         seed=args.seed,
+        **DEFAULTS[dataset],
     )
+    images = args.images if args.epochs is None else round(args.epochs * len(train))
+    if images is not None:
+        config = config.replace(images=images)
 
     run = train_run(
         train, config, out, minutes=args.minutes, resume=args.resume, device=where, quiet=args.quiet
