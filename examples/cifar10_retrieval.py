@@ -17,19 +17,13 @@ from typing import Any, Optional
 import numpy as np
 
 from tripletnet.command import CommandParser, run_command
+from tripletnet.commands.learnt_from import DEFAULTS
 from tripletnet.data import Splits, find_cifar10, load_cifar10, load_digits
 from tripletnet.data.download import DownloadError
 from tripletnet.evaluation import SVMProbe, retrieval_metrics
 from tripletnet.files import write_json
 from tripletnet.plots import confusion_matrix, retrieval_grid, save_figure
 from tripletnet.retrieval import nearest
-
-# What suits each data set: minutes on two cores, the control included.
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "cifar10": {"images": 450_000, "batch_size": 384, "shift": 2},
-    # a mirrored digit is another sign
-    "digits": {"images": 80_000, "flip": False, "shift": 2},
-}
 
 NO_CIFAR10 = """\
 ================================================================================
