@@ -1,12 +1,14 @@
 """Altered CIFAR-10 test pictures: whose original comes first, by codes and by perceptual hash.
 
     pip install ".[bench]"
-    TRIPLETNET_DATA=FOLDER python -m benchmarks.altered_pictures --run RUN [--run RUN ...]
+    export TRIPLETNET_DATA=FOLDER
+    python -m benchmarks.altered_pictures --run RUN [--run RUN ...] [--strengths harder]
 
 1,000 test pictures are altered in each of the eight ways of `tripletnet.data.alter`, and the
-original is looked for among all 10,000. Figures are shares of the 1,000; where the original is as
-near as k others, it counts 1 / (k + 1). "untrained" is the network of the first run as it was
-before it had seen an image.
+original is looked for among all 10,000. The strengths `harder` are beyond all that training with
+`--positives augment` alters by its defaults, and letters over a picture are in none of that.
+Figures are shares of the 1,000; where the original is as near as k others, it counts 1 / (k + 1).
+"untrained" is the network of the first run as it was before it had seen an image.
 """
 
 from __future__ import annotations
@@ -28,6 +30,29 @@ from tripletnet.networks import get_network
 from tripletnet.retrieval.encode import encode
 from tripletnet.runs import load_run, read_description
 from tripletnet.runtime import versions
+
+HARDER = {
+    "crop": 0.35,
+    "scale": 0.4,
+    "jpeg": 25,
+    "brightness": 0.4,
+    "hue": 30,
+    "rotate": 10,
+    "flip": 1,
+    "text": 0.25,
+}
+#: Where a perceptual hash begins to fail, too.
+SEVERE = {
+    "crop": 0.35,
+    "scale": 0.2,
+    "jpeg": 5,
+    "brightness": 0.6,
+    "hue": 45,
+    "rotate": 15,
+    "flip": 1,
+    "text": 0.35,
+}
+STRENGTHS = {"severe": SEVERE, "harder": HARDER, "strong": STRONG, "mild": MILD}
 
 #: Pictures, (N, 32, 32, 3) uint8, to vectors of length 1: the nearer, the more alike.
 Describe = Callable[[np.ndarray], np.ndarray]
@@ -77,12 +102,12 @@ def main() -> None:
     add("--run", type=Path, action="append", required=True, help="the run folder of an encoder")
     add("--root", type=Path, help="where CIFAR-10 lies (default: TRIPLETNET_DATA)")
     add("--altered", type=int, default=1000, help="default: %(default)s")
-    add("--mild", action="store_true", help="alter so that it is seen only side by side")
+    add("--strengths", choices=STRENGTHS, default="harder", help="default: %(default)s")
     add("--seed", type=int, default=0)
     add("--json", type=Path, metavar="FILE", help="also write every figure there")
     options = parser.parse_args()
     pixels = load_cifar10(options.root, download=False).test.pixels
-    strengths = MILD if options.mild else STRONG
+    strengths = STRENGTHS[options.strengths]
     random = np.random.default_rng(options.seed)
     own = np.sort(random.choice(len(pixels), options.altered, replace=False))
     altered = {
