@@ -128,7 +128,7 @@ class HeldOutPairs:
 class HeldOutViews:
     """Pictures: the share of altered ones whose original is the nearest of all held-out pictures.
 
-    Each picture, of the first thousand, is altered in one of the ways of
+    Up to a thousand of them, evenly spread, are altered, each in one of the ways of
     :data:`tripletnet.data.alter.ALTERATIONS` in turn, at mild strengths: the measure does not
     depend on how training alters.
     """
@@ -140,32 +140,32 @@ class HeldOutViews:
 
     def __init__(self, views: ViewSet) -> None:
         self._images = views.images
-        count = min(len(views), 1000)
+        self._own = _spread(len(views), 1000)
         ways = list(MILD)
-        altered = self._images.take(np.arange(count))
+        altered = self._images.take(self._own)
         for i, image in enumerate(altered):
             way = ways[i % len(ways)]
             altered[i] = ALTERATIONS[way](image, MILD[way], np.random.default_rng((i, 3)))
-        self._altered = ImageSet("altered", altered, np.zeros(count, np.int64), ())
+        self._altered = ImageSet("altered", altered, np.zeros(len(altered), np.int64), ())
 
     def score(self, codes_of: CodesOf) -> float:
         """Return the share whose original comes first."""
         codes, altered = codes_of(self._images), codes_of(self._altered)
-        return originals_first(codes, altered, np.arange(len(altered)))
+        return originals_first(codes, altered, self._own)
 
     def pairs(self, codes_of: CodesOf) -> PairDistances:
         """Return the distances of altered pictures from their own, and from other originals."""
-        codes, altered = codes_of(self._images)[:_OTHERS], codes_of(self._altered)
-        own = np.arange(len(altered))
-        distances = 2 - 2 * (altered @ codes.T)
-        np.maximum(distances, 0, out=distances)
-        same = distances[own, own]
-        distances[own, own] = np.nan
-        different = distances[~np.isnan(distances)]
-        return as_pairs(same, different)
+        codes, altered = codes_of(self._images), codes_of(self._altered)
+        same = ((altered - codes[self._own]) ** 2).sum(axis=1)
+        others = _spread(len(codes), 10_000)
+        distances = np.maximum(2 - 2 * (altered @ codes[others].T), 0)
+        return as_pairs(same, distances[self._own[:, None] != others])
 
 
-_OTHERS = 10_000  # pictures that an altered one is told from, for a threshold
+def _spread(count: int, most: int) -> np.ndarray:
+    """Return up to `most` of `count` places, evenly spread."""
+    return np.linspace(0, count - 1, min(count, most)).astype(np.int64)
+
 
 _KINDS: dict[str, Callable[[Any], HeldOut]] = {
     "classes": HeldOutClasses,
