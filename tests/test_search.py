@@ -311,6 +311,13 @@ def test_odd_names(index, options, complaint):
     assert (status, said) == (0, "") if complaint is None else status == 2 and complaint in said
 
 
+def test_many_neighbours_of_many_are_found_part_by_part(index, photos, monkeypatch):
+    search = ("search", index, photos, "-k", 4, "--max-distance", "inf", "--json")
+    whole = tripletnet(*search)
+    monkeypatch.setattr("tripletnet.retrieval.search_pictures._MOST_FOUND", 9)  # two at a time
+    assert tripletnet(*search) == whole
+
+
 def test_huge_numbers(index, photos):
     status, said, _ = tripletnet(
         "search", index, photos / "a/1.png", "-k", 10**11, "--max-distance", "inf", "--json"
