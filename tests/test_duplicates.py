@@ -43,7 +43,7 @@ class BruteForce:
     def distances(self):
         return ((self.points[:, None] - self.points[None]) ** 2).sum(axis=2)
 
-    def within(self, max_distance):
+    def within(self, max_distance, progress=None):
         for start in range(0, len(self), self.block):
             distances = self.distances()[start : start + self.block]
             rows, neighbours = np.nonzero(distances <= max_distance)

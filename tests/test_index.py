@@ -172,8 +172,9 @@ def test_within_finds_every_pair(index):
     exact = brute_force(kept, kept)
     np.fill_diagonal(exact, np.inf)
     radius = float(np.quantile(exact, 0.002))
-    blocks = list(index.within(radius, block=300))
-    assert len(blocks) == 4
+    told = []
+    blocks = list(index.within(radius, block=300, progress=lambda *counts: told.append(counts)))
+    assert len(blocks) == 4 and told == [(300, 1000), (600, 1000), (900, 1000), (1000, 1000)]
     rows, neighbours, distances = map(np.concatenate, zip(*blocks))
     np.testing.assert_allclose(distances, exact[rows, neighbours], atol=1e-5)
     found = set(zip(rows.tolist(), neighbours.tolist()))

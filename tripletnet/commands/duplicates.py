@@ -55,12 +55,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Find the groups, print them, and write the table and the contact sheet."""
+    from tripletnet.progress import stage_bars
     from tripletnet.retrieval.duplicates import find_duplicates
     from tripletnet.retrieval.index import Index
 
     index = Index.load(args.index)
     threshold = _calibrate(args, index) if args.max_distance is None else None
-    found = find_duplicates(index, args.max_distance if threshold is None else threshold.distance)
+    limit = args.max_distance if threshold is None else threshold.distance
+    with stage_bars(args.quiet) as progress:
+        found = find_duplicates(index, limit, progress=partial(progress, "comparing"))
     rows = list(found.rows())
     root = Path(index.images.root or "")
     if args.keep or args.out:

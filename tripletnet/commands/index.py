@@ -78,6 +78,7 @@ def run(args: argparse.Namespace) -> None:
         raise InputError(f"{args.out}: exists: {add_to_it * is_index}name another with --out")
 
     from tripletnet.files import only_one
+    from tripletnet.progress import stage_bars
     from tripletnet.retrieval.index import Index
     from tripletnet.retrieval.index_plan import check_kind
     from tripletnet.retrieval.partial_codes import PartialCodes
@@ -85,9 +86,15 @@ def run(args: argparse.Namespace) -> None:
     check_kind(args.kind)
     with only_one(args.out):
         encoded, threshold = _encoded(args)
-        index = Index.build(
-            encoded, memory=args.memory, kind=args.kind, threshold=threshold, seed=args.seed
-        )
+        with stage_bars(args.quiet) as progress:
+            index = Index.build(
+                encoded,
+                memory=args.memory,
+                kind=args.kind,
+                threshold=threshold,
+                seed=args.seed,
+                progress=progress,
+            )
         index.save(args.out)
         if args.images:
             PartialCodes.remove(_kept(args.out))

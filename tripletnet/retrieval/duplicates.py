@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import numpy as np
 
@@ -118,7 +118,12 @@ class Duplicates:
         return "\n\n".join([*parts, self.summary])
 
 
-def find_duplicates(index: Index, max_distance: float, max_pairs: int = MAX_PAIRS) -> Duplicates:
+def find_duplicates(
+    index: Index,
+    max_distance: float,
+    max_pairs: int = MAX_PAIRS,
+    progress: Optional[Callable[[int, int], None]] = None,
+) -> Duplicates:
     """Group the near-duplicates of an index.
 
     Parameters
@@ -129,6 +134,8 @@ def find_duplicates(index: Index, max_distance: float, max_pairs: int = MAX_PAIR
         Squared Euclidean; how far a member may be from its group's centre.
     max_pairs : int
         How many pairs to hold in memory.
+    progress : callable, optional
+        Called as ``progress(done, N)``: every picture is compared with all.
 
     Raises
     ------
@@ -152,7 +159,7 @@ def find_duplicates(index: Index, max_distance: float, max_pairs: int = MAX_PAIR
             stacklevel=2,
         )
     first = first_copies(images.digests or [""] * len(index))
-    pairs = collect_pairs(index.within(max_distance), first, max_pairs)
+    pairs = collect_pairs(index.within(max_distance, progress=progress), first, max_pairs)
     copies: dict[int, list[int]] = {}
     for row in np.flatnonzero(first != np.arange(len(first))).tolist():
         copies.setdefault(int(first[row]), []).append(row)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import numpy as np
 
@@ -85,7 +85,10 @@ class FaissCodes:
         return distances, np.where(found < 0, -1, np.searchsorted(self.places, found))
 
     def within(
-        self, max_distance: float, block: Optional[int] = None
+        self,
+        max_distance: float,
+        block: Optional[int] = None,
+        progress: Optional[Callable[[int, int], None]] = None,
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Yield rows, neighbours and distances, (P,) each, of `block` rows after the other."""
         block = block or max(1, PAIRS_BYTES // (12 * max(1, len(self))))
@@ -103,6 +106,8 @@ class FaissCodes:
                 found = np.searchsorted(self.places, found[known])
             others = rows != found
             yield rows[others], found[others], distances[others]
+            if progress is not None:
+                progress(min(start + block, len(self)), len(self))
 
     def read(self, rows: np.ndarray) -> np.ndarray:
         """Return what is kept of the codes of these rows, (n, D) float32."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, Optional, Union
+from typing import Any, Callable, Optional, Union
 
 import numpy as np
 
@@ -258,6 +258,7 @@ class Index:
         max_distance: float,
         block: Optional[int] = None,
         distance: Union[str, Distance] = "squared",
+        progress: Optional[Callable[[int, int], None]] = None,
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Find the pairs of images of the index that are near each other, block by block.
 
@@ -270,6 +271,8 @@ class Index:
             256 MB at most.
         distance : str or Distance
             What distances are given and taken in, as for :meth:`search`.
+        progress : callable, optional
+            Called as ``progress(done, N)`` behind each block.
 
         Yields
         ------
@@ -287,7 +290,7 @@ class Index:
         if not max_distance >= 0:
             raise InputError(f"max_distance is {max_distance}: give a distance, 0 or more")
         measure = self._measure(distance)
-        found = self._codes.within(measure.to_squared(max_distance), block)
+        found = self._codes.within(measure.to_squared(max_distance), block, progress)
         return ((rows, others, measure.from_squared(squared)) for rows, others, squared in found)
 
     def codes(self, rows: Union[Sequence[int], np.ndarray]) -> np.ndarray:
