@@ -32,7 +32,7 @@ def check_codes(codes: np.ndarray, name: str = "codes") -> np.ndarray:
     codes = np.ascontiguousarray(codes, dtype=np.float32)
     # one number a row, where isfinite(codes) would be an array of the codes' size
     squares = np.einsum("ij,ij->i", codes, codes)
-    if not (squares < 1e30).all():
+    if not squares.max() < 1e30:  # true of NaN too
         broken = np.flatnonzero(~(squares < 1e30))
         raise InputError(
             f"{name}: {len(broken)} of {len(codes)} rows hold NaN, infinity or huge numbers, the "

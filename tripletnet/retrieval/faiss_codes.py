@@ -31,6 +31,7 @@ class FaissCodes:
         self.index = index
         self.kind = kind
         self.places = places
+        self.size: int = index.d
 
     def __len__(self) -> int:
         return self.index.ntotal if self.places is None else len(self.places)
@@ -64,6 +65,10 @@ class FaissCodes:
             if count:
                 rows = faiss.rev_swig_ptr(index.invlists.get_ids(number), count)
                 rows[:] = moved[rows]
+
+    def finds_all(self, k: int) -> bool:
+        """Tell whether :meth:`nearest` surely finds `k` rows of each query."""
+        return self.kind in ("flat", "sq8") and k <= len(self)
 
     def nearest(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Return squared distances and rows, (Q, k), ascending; row -1 where nothing was found."""

@@ -133,7 +133,7 @@ class Index:
     @property
     def code_size(self) -> int:
         """How many numbers a code has."""
-        return self.faiss_index.d
+        return self._codes.size
 
     def info(self) -> dict[str, Any]:
         """Return what there is to tell, for JSON: `memory` is the bytes of the codes."""
@@ -240,7 +240,7 @@ class Index:
             distances, rows = _of_width(k, distances, np.inf), _of_width(k, rows, -1)
         if max_distance is not None:
             rows[distances > measure.to_squared(max_distance)] = -1
-        if rows[:, -1].min() < 0:  # what is missing comes last
+        if not (banned is None and max_distance is None and self._codes.finds_all(k)):
             distances[rows < 0] = np.inf
         return SearchResults(measure.from_squared(distances), rows, self.images)
 

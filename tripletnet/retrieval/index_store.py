@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import json
@@ -33,11 +32,13 @@ def load_faiss() -> types.ModuleType:
     InputError
         If it is not installed.
     """
-    try:
-        with contextlib.nullcontext() if "faiss" in sys.modules else known_processor():
-            import faiss
-    except ModuleNotFoundError:
-        raise InputError("FAISS is not installed: pip install faiss-cpu") from None
+    faiss: Any = sys.modules.get("faiss")
+    if faiss is None:
+        try:
+            with known_processor():
+                import faiss
+        except ModuleNotFoundError:
+            raise InputError("FAISS is not installed: pip install faiss-cpu") from None
     # OpenMP keeps this number for each thread of the caller's, so it is set again and again
     faiss.omp_set_num_threads(_threads())
     return faiss
