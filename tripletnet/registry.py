@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Generic, Optional, TypeVar, Union
 
 from tripletnet.errors import InputError
 
@@ -29,17 +29,25 @@ class Registry(MutableMapping[str, "type[Kind]"], Generic[Kind]):
         What they are, for errors.
     entries : mapping of str to str or class
         Where each lies, as ``"module:Class"``, or the class itself.
+    families : mapping of str to str, optional
+        Where lie functions that turn NAME into a class, as ``"module:function"``, for names of
+        the form ``FAMILY:NAME``, which are too many to list.
     """
 
-    def __init__(self, kind: str, entries: Mapping[str, Union[str, type[Kind]]]) -> None:
+    def __init__(
+        self,
+        kind: str,
+        entries: Mapping[str, Union[str, type[Kind]]],
+        families: Optional[Mapping[str, str]] = None,
+    ) -> None:
         self.kind = kind
         self._entries = dict(entries)
+        self._families = dict(families or {})
 
     def __getitem__(self, name: str) -> type[Kind]:
         entry = self._entries[name]
         if isinstance(entry, str):
-            module, _, attribute = entry.partition(":")
-            entry = self._entries[name] = getattr(import_module(module), attribute)
+            entry = self._entries[name] = _import(entry)
         return entry
 
     def __setitem__(self, name: str, entry: Union[str, type[Kind]]) -> None:
@@ -58,7 +66,7 @@ class Registry(MutableMapping[str, "type[Kind]"], Generic[Kind]):
         return name in self._entries  # without an import
 
     def __str__(self) -> str:
-        return ", ".join(self)
+        return ", ".join([*self, *(f"{family}:NAME" for family in self._families)])
 
     def named(self, name: str) -> type[Kind]:
         """Return the class called `name`.
@@ -68,6 +76,9 @@ class Registry(MutableMapping[str, "type[Kind]"], Generic[Kind]):
         InputError
             If there is none; the message lists those that there are.
         """
+        family, colon, member = name.partition(":")
+        if colon and family in self._families:
+            return _import(self._families[family])(member)
         if name not in self:
             raise InputError(f"{self.kind} '{name}' is not known: use one of {self}")
         return self[name]
@@ -83,12 +94,20 @@ class Registry(MutableMapping[str, "type[Kind]"], Generic[Kind]):
         return self.named(choice)(**arguments) if isinstance(choice, str) else choice
 
 
+def _import(place: str) -> Any:
+    """Return what is called ``"module:attribute"``."""
+    module, _, attribute = place.partition(":")
+    return getattr(import_module(module), attribute)
+
+
 NETWORKS: Registry[EncoderBlock] = Registry(
     "network",
     {
         "article": "tripletnet.networks.triplet_cnn:TripletCNN",
         "residual": "tripletnet.networks.residual:ResidualNet",
+        "deep-ranking": "tripletnet.networks.deep_ranking:DeepRanking",
     },
+    families={"gluoncv": "tripletnet.networks.gluoncv_backbone:gluoncv_type"},
 )
 
 LOSSES: Registry[BatchLoss] = Registry(

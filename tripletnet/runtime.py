@@ -183,6 +183,36 @@ class _NumPyWithBool(types.ModuleType):
         return getattr(np, name)
 
 
+@functools.cache
+def load_gluoncv() -> types.ModuleType:
+    """Import GluonCV, which takes 2 s, and return it.
+
+    It refuses to be imported beside PyTorch 2, which it does not need, so that PyTorch is out of
+    sight meanwhile.
+
+    Raises
+    ------
+    InputError
+        If GluonCV is not installed or something that it needs is missing.
+    """
+    load_mxnet()
+    torch = sys.modules.get("torch")
+    sys.modules["torch"] = None  # type: ignore[assignment]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            import gluoncv.model_zoo
+    except ImportError as error:
+        raise InputError(
+            f"GluonCV cannot be imported ({error}): pip install 'gluoncv>=0.10.5'"
+        ) from error
+    finally:
+        del sys.modules["torch"]
+        if torch is not None:
+            sys.modules["torch"] = torch
+    return gluoncv
+
+
 @contextlib.contextmanager
 def known_processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Iterator[None]:
     """Tell an old OpenBLAS that is imported inside which kernels an Intel processor can run.

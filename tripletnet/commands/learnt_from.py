@@ -48,7 +48,11 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         help="rows like those of --triplets or --pairs to validate on, in place of a share",
     )
     folder = parser.add_argument_group("folders and files")
-    folder.add_argument("--size", type=int, default=64, help="pixels a side (default: %(default)s)")
+    folder.add_argument(
+        "--size",
+        type=int,
+        help="pixels a side (default: 64; with deep-ranking 224, with gluoncv:NAME what it wants)",
+    )
     folder.add_argument(
         "--fit", default="crop", help="crop, letterbox or stretch to a square (default: crop)"
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tripletnet.command import add_device, add_seed
 from tripletnet.commands.altering import add_alteration_options
+from tripletnet.commands.backbone_options import add_backbone_options
 from tripletnet.commands.learnt_from import (
     DEFAULTS,
     add_data_options,
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     length.add_argument("--epochs", type=float, help="the same, as passes over the training images")
     length.add_argument("--minutes", type=float, help="train for about so long")
     add("--network", help=f"{NETWORKS} (default: residual for folders and files, else article)")
-    add("--code-size", type=int, default=1024, help="numbers in a code (default: %(default)s)")
+    add("--code-size", type=int, help="numbers in a code (default: 1024; deep-ranking: 4096)")
     add(
         "--loss",
         help=f"{LOSSES} (default: supcon for folders, contrastive for --pairs, nt-xent for "
@@ -86,6 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--save-minutes", type=float, default=5.0, help="between checkpoints (default: %(default)s)"
     )
+    add_backbone_options(parser)
     add_seed(parser)
     add_device(parser)
     add("--quiet", action="store_true", help="no progress bar")
@@ -98,7 +100,7 @@ def run(args: argparse.Namespace) -> None:
     from tripletnet.progress import stage_bars, write_left_out
     from tripletnet.runtime import device
     from tripletnet.training import TrainingConfig, train_run
-    from tripletnet.training.fit import make_loss
+    from tripletnet.training.fit import make_loss, settled
 
     supervision, defaults = supervision_of(args), DEFAULTS[kind_of(args)]
     given = {
@@ -108,7 +110,10 @@ def run(args: argparse.Namespace) -> None:
     }
     choices = {"images": 1, **defaults, **given}
     # whatever does not go together is refused before anything is decoded
-    make_loss(TrainingConfig(**choices), supervision)
+    config = TrainingConfig(**choices)
+    settled(config, make_loss(config, supervision))
+    if args.size is None:
+        args.size = NETWORKS.named(config.network).photo_size
     where = device(args.device)
 
     stored_split = args.out / "split.json"

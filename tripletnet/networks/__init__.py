@@ -6,6 +6,7 @@ from typing import Any
 
 from tripletnet.networks.base import EncoderBlock
 from tripletnet.networks.classifier import Classifier
+from tripletnet.networks.deep_ranking import DeepRanking
 from tripletnet.networks.residual import ResidualNet
 from tripletnet.networks.siamese import SiameseTriplet
 from tripletnet.networks.triplet_cnn import TripletCNN
@@ -14,6 +15,7 @@ from tripletnet.registry import NETWORKS
 __all__ = [
     "NETWORKS",
     "Classifier",
+    "DeepRanking",
     "EncoderBlock",
     "ResidualNet",
     "SiameseTriplet",
@@ -25,9 +27,16 @@ __all__ = [
 def get_network(name: str, **arguments: Any) -> EncoderBlock:
     """Make the encoder called `name`, with its weights not yet initialised.
 
+    Parameters
+    ----------
+    name : str
+        A name of the registry, or ``gluoncv:`` and the name of a classifier of GluonCV's zoo.
+    **arguments
+        `code_size` and `image_size`; default: the network's own.
+
     Raises
     ------
     InputError
-        If there is no such network; the message lists those that there are.
+        If there is no such network, with those that there are, or it does not take these arguments.
     """
     return NETWORKS.named(name)(**arguments)

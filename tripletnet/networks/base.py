@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Optional
 
 from tripletnet.backend import mx
 from tripletnet.errors import InputError
@@ -50,8 +50,8 @@ class EncoderBlock(mx.gluon.HybridBlock):
 
     Parameters
     ----------
-    code_size : int
-        How many numbers a code has.
+    code_size : int, optional
+        How many numbers a code has; default: the network's own.
     image_size : int
         Height and width of the images, in pixels.
     mean, std : sequence of 3 floats
@@ -65,15 +65,23 @@ class EncoderBlock(mx.gluon.HybridBlock):
 
     #: The smallest height and width that the layers can take, in pixels.
     smallest_image = 1
+    #: How many numbers a code has where nobody says.
+    natural_code_size = 1024
+    #: Height and width that folders of photos are brought to where nobody says, in pixels.
+    photo_size = 64
+    #: The model of GluonCV's zoo whose weights fit the backbone; None: there is no backbone.
+    backbone_model: Optional[str] = None
 
     def __init__(
         self,
-        code_size: int = 1024,
+        code_size: Optional[int] = None,
         image_size: int = 32,
         mean: Sequence[float] = (125.3, 123.0, 113.9),
         std: Sequence[float] = (63.0, 62.1, 66.7),
         **kwargs: Any,
     ) -> None:
+        if code_size is None:
+            code_size = self.natural_code_size
         if code_size < 1:
             raise InputError(f"code_size is {code_size}: give 1 or more")
         if image_size < self.smallest_image:
@@ -96,6 +104,10 @@ class EncoderBlock(mx.gluon.HybridBlock):
     def make_layers(self) -> mx.gluon.HybridBlock:
         """Return the layers from normalised pixels up to and including the code's dense layer."""
         raise NotImplementedError
+
+    def backbone(self) -> dict[str, mx.gluon.Parameter]:
+        """Return the parameters that `backbone_model` has, too, by its names for them."""
+        return {}
 
     def embed(self, x: Any) -> Any:
         """Return the code before it is scaled to unit length, (N, code_size)."""

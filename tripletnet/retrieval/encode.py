@@ -13,7 +13,7 @@ from tripletnet.data.images import ImageSet
 def encode(
     network: Callable[[Any], Any],
     images: ImageSet,
-    batch_size: int = 384,
+    batch_size: Optional[int] = None,
     device: Optional[mx.Context] = None,
 ) -> np.ndarray:
     """Return the network's output for each image.
@@ -25,8 +25,9 @@ def encode(
         classifier's `features`.
     images : ImageSet
         What to encode.
-    batch_size : int
-        How many images go through the network at once.
+    batch_size : int, optional
+        How many images go through the network at once; default: 384, fewer where they have more
+        than 64 x 64 pixels.
     device : mxnet.Context
         Where the network runs.
 
@@ -35,6 +36,9 @@ def encode(
     ndarray of float32, shape (N, D), C-contiguous
         In the order of `images`.
     """
+    if batch_size is None:
+        height, width = images.image_shape
+        batch_size = max(1, min(384, 384 * 64 * 64 // (height * width)))
     codes: Optional[np.ndarray] = None
     waiting: Optional[tuple[np.ndarray, Any]] = None
 

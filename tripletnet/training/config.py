@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from tripletnet.data.augment import Augmentation
 from tripletnet.data.sampling import draws_images
@@ -23,8 +23,10 @@ class TrainingConfig:
     ----------
     images : int
         How many images training sees, repeats counted: the length of the run.
-    network, code_size
-        The encoder's name and how many numbers its codes have.
+    network : str
+        The encoder's name.
+    code_size : int, optional
+        How many numbers a code has; default: the network's own.
     loss, mining
         The loss's name, and the name of the way its triplets are picked.
     margin, temperature
@@ -54,11 +56,19 @@ class TrainingConfig:
         Augmentation: see :class:`tripletnet.data.augment.Augmentation`.
     seed : int
         Decides the first weights, the batches and their augmentation.
+    pretrained : bool
+        Start the network's backbone from the weights of GluonCV's model store.
+    weights : str, optional
+        The same from a file of parameters.
+    freeze_backbone : "always" or float, optional
+        Let the backbone learn nothing, or not before so many passes over the training images.
+    backbone_learning_rate : float, optional
+        The backbone's highest learning rate; default: that of the other layers.
     """
 
     images: int
     network: str = "article"
-    code_size: int = 1024
+    code_size: Optional[int] = None
     loss: str = "triplet"
     mining: str = "all"
     margin: float = 1.0
@@ -82,6 +92,10 @@ class TrainingConfig:
     shrink: float = 1.0
     jpeg: int = 100
     seed: int = 0
+    pretrained: bool = False
+    weights: Optional[str] = None
+    freeze_backbone: Union[str, float, None] = None
+    backbone_learning_rate: Optional[float] = None
 
     def __post_init__(self) -> None:
         if self.images < 1:
@@ -97,9 +111,13 @@ class TrainingConfig:
         _ = draws_images(self.balance)  # refuses what is not known
         if self.batch_size < 4:
             raise InputError(f"batch size is {self.batch_size}: give 4 or more")
-        rate = self.learning_rate
-        if rate is not None and not (rate > 0 and math.isfinite(rate)):
-            raise InputError(f"learning rate is {rate}: give a number above 0")
+        rates = {
+            "learning rate": self.learning_rate,
+            "backbone learning rate": self.backbone_learning_rate,
+        }
+        for name, rate in rates.items():
+            if rate is not None and not (rate > 0 and math.isfinite(rate)):
+                raise InputError(f"{name} is {rate}: give a number above 0")
         if not self.weight_decay >= 0:
             raise InputError(f"weight decay is {self.weight_decay}: give 0 or more")
         if not 0 <= self.warmup < 1:
@@ -107,6 +125,21 @@ class TrainingConfig:
         if self.seed < 0:
             raise InputError(f"seed is {self.seed}: give 0 or more")
         _ = self.augmentation  # refuses what makes no sense
+        self._check_backbone()
+
+    def _check_backbone(self) -> None:
+        frozen = self.freeze_backbone
+        if self.pretrained and self.weights is not None:
+            raise InputError("pretrained and weights both give the first weights: give one of them")
+        if frozen is not None and frozen != "always":
+            if isinstance(frozen, str) or not 0 < frozen < math.inf:
+                raise InputError(
+                    f"freeze backbone is {frozen!r}: give 'always' or a number of epochs above 0"
+                )
+        elif frozen == "always" and self.backbone_learning_rate is not None:
+            raise InputError(
+                "a backbone that is always frozen has no learning rate: leave out one of the two"
+            )
 
     @property
     def augmentation(self) -> Augmentation:

@@ -11,6 +11,8 @@ from tripletnet.data.images import ImageSet
 from tripletnet.errors import InputError
 from tripletnet.losses import BatchLoss, SoftmaxCrossEntropy, get_loss, options_of
 from tripletnet.networks import Classifier, EncoderBlock, get_network
+from tripletnet.registry import NETWORKS
+from tripletnet.training.backbone import check_backbone
 from tripletnet.training.callbacks import Callback, CollapseWatch, History, Progress, StepResult
 from tripletnet.training.checkpoint import Checkpoints
 from tripletnet.training.config import TrainingConfig
@@ -84,11 +86,20 @@ def make_trainer(
 
 
 def settled(config: TrainingConfig, loss: BatchLoss) -> TrainingConfig:
-    """Return `config` with the learning rate that `loss` and its optimiser take by default."""
-    if config.learning_rate is not None:
-        return config
-    rate = 0.001 if config.optimizer == "adam" else loss.learning_rate
-    return config.replace(learning_rate=rate)
+    """Return `config` with what its network, `loss` and its optimiser take by default.
+
+    Raises
+    ------
+    InputError
+        If the network does not have the backbone that `config` asks something for.
+    """
+    check_backbone(config)
+    code_size, rate = config.code_size, config.learning_rate
+    if code_size is None:
+        code_size = NETWORKS.named(config.network).natural_code_size
+    if rate is None:
+        rate = 0.001 if config.optimizer == "adam" else loss.learning_rate
+    return config.replace(code_size=code_size, learning_rate=rate)
 
 
 def fit_encoder(
@@ -188,7 +199,10 @@ def images_for_minutes(
         raise InputError(f"minutes is {minutes}: give a number above 0")
     watch = _Stopwatch(skip=3, seconds=min(seconds, 6.0 * minutes))
     loss = make_loss(config, examples.supervision)
-    trial = settled(config, loss).replace(images=1_000_000 * config.batch_size)
+    frozen = "always" if config.freeze_backbone == "always" else None
+    trial = settled(config, loss).replace(
+        images=1_000_000 * config.batch_size, freeze_backbone=frozen
+    )
     trainer = Trainer(make_encoder(trial, examples), loss, examples, trial, device, [watch])
     trainer.initialize()
     trainer.run()

@@ -17,6 +17,7 @@ from tripletnet.data.batches import batches
 from tripletnet.data.examples import Examples
 from tripletnet.errors import InputError
 from tripletnet.losses import BatchLoss
+from tripletnet.training.backbone import Backbone
 from tripletnet.training.callbacks import Callback, StepResult
 from tripletnet.training.checkpoint import Checkpoints, TrainingState
 from tripletnet.training.config import TrainingConfig
@@ -84,6 +85,7 @@ class Trainer:
         if config.learning_rate is None:
             raise InputError("a trainer needs a learning rate: give one")
         self._peak = config.learning_rate
+        self._backbone = Backbone(network, config, len(examples) / self._sampler.batch_size)
         self._optimizer: Any = None
 
     def initialize(self) -> None:
@@ -94,10 +96,11 @@ class Trainer:
         self._make_optimizer()
 
     def start(self) -> None:
-        """Draw the first weights, or take up the newest checkpoint where there is one."""
+        """Draw or load the first weights, or take up the newest checkpoint where there is one."""
         state = self.checkpoints.load() if self.checkpoints else None
         if state is None:
             self.initialize()
+            self._backbone.take_first_weights()
         else:
             self.restore(state)
 
@@ -127,6 +130,8 @@ class Trainer:
         for index, parameter in enumerate(self._optimizer._params):
             if parameter.grad_req == "null":
                 continue
+            if f"optimizer/{index}/0" not in state.arrays:
+                continue  # it was frozen until now
             slots = updater.optimizer.create_state_multi_precision(index, parameter.data())
             for slot, array in enumerate(_as_tuple(slots)):
                 array[:] = mx.nd.array(state.arrays[f"optimizer/{index}/{slot}"])
@@ -220,6 +225,7 @@ class Trainer:
             self.step, self.steps, self._peak, self.config.warmup, self.config.schedule
         )
         self._optimizer.set_learning_rate(rate)
+        self._backbone.prepare(self.step)
         # what is random in the network, such as dropout, and in mining depends on the step alone
         mx.random.seed(self.config.seed * 1_000_003 + self.step)
         self.loss.random = np.random.default_rng((self.config.seed, self.step, 2))
@@ -271,6 +277,7 @@ class Trainer:
         self._optimizer = mx.gluon.Trainer(
             list(self._parameters().values()), optimizer, kvstore=None
         )
+        self._backbone.count_updates(optimizer, self.step)
 
 
 @dataclasses.dataclass(frozen=True)
