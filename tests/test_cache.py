@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 import warnings
 from collections import namedtuple
 from pathlib import Path
@@ -174,10 +176,10 @@ def test_failures_are_remembered_until_the_file_changes(read: Reader, root: Path
 def test_what_could_not_be_read_is_tried_again(
     read: Reader, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: str) -> bytes:
+    def refuse(path: str, size: int) -> bytes:
         if path.endswith("05.png"):
             raise decode.ImageError("cannot be read (Permission denied)", path)
-        return decode.read_bytes(path)
+        return decode.read_bytes(path, size)
 
     with monkeypatch.context() as patch:
         patch.setattr(cache_fill, "read_bytes", refuse)
@@ -300,12 +302,50 @@ def test_info_and_clear(read: Reader, root: Path, cache: Path) -> None:
     assert read.decoded == 40
 
 
+@pytest.mark.parametrize("content", ["{", "[]", '{"root": "a", "size": 3, "fit": "crop"}'])
+def test_a_cache_whose_settings_are_damaged_is_shown_and_cleared(
+    read: Reader, cache: Path, content: str
+) -> None:
+    read()
+    (whole,) = cache_info(cache)
+    path = whole.path / "settings.json"
+    path.write_text(content)
+    (entry,) = cache_info(cache)
+    assert entry.root == f"unknown, as {path} is damaged"
+    assert entry.images == 40
+    assert clear_cache(cache) == entry.bytes
+    assert cache_info(cache) == []
+
+
 def test_clear_leaves_a_cache_in_use_alone(read: Reader, cache: Path) -> None:
     read()
     (entry,) = cache_info(cache)
     with FileLock(f"{entry.path}.lock"), pytest.raises(InputError, match="another run is filling"):
         clear_cache(cache)
     assert cache_info(cache) == [entry]
+
+
+@pytest.mark.parametrize(("seconds", "threads"), [(0.0, 1), (0.005, 4)])
+def test_threads_where_they_pay(
+    read: Reader, monkeypatch: pytest.MonkeyPatch, seconds: float, threads: int
+) -> None:
+    used = set()
+
+    def decode(data: bytes, **options: object) -> tuple[np.ndarray, tuple[int, int]]:
+        if threading.current_thread() is not threading.main_thread():
+            used.add(threading.get_ident())
+        if seconds:
+            time.sleep(seconds)
+        return np.zeros((16, 16, 3), np.uint8), (24, 24)
+
+    monkeypatch.setattr(cache_fill, "_CHUNK_IMAGES", 4)
+    monkeypatch.setattr(cache_fill, "usable_cores", lambda: 4)
+    monkeypatch.setattr("tripletnet.data.cache.decode_bgr", decode)
+    files = [path.name for path in sorted(read.root.iterdir())]
+    stamps = np.zeros((len(files), 2), np.int64)
+    images = cached_images(read.root, files, stamps, size=(16, 16), cache=read.cache)
+    assert not images.failures and (images.sizes == [24, 24]).all()
+    assert len(used) == threads
 
 
 def test_default_place(
@@ -321,7 +361,7 @@ def test_default_place(
 def test_too_little_room(read: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9, 10_000))
-    with pytest.raises(InputError, match=r"cannot be written .*GB are needed.*: free some room"):
+    with pytest.raises(InputError, match=r"cannot be written .*MB are needed.*: free some room"):
         read()
 
 

@@ -26,5 +26,6 @@ def run(args: argparse.Namespace) -> None:
         )
     total = sum(entry.bytes for entry in entries)
     print(
-        f"{len(entries)} folders, {total / 1e6:,.1f} MB; remove them with: tripletnet cache --clear"
+        f"{len(entries)} {'cache' if len(entries) == 1 else 'caches'}, {total / 1e6:,.1f} MB; "
+        "remove with: tripletnet cache --clear"
     )

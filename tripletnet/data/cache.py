@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 
 from tripletnet.data.cache_fill import fill_cache, new_pixels_name
 from tripletnet.data.cache_index import HASH_BYTES, INDEX_NAME, CacheIndex
-from tripletnet.data.decode import MAX_PIXELS, decode_image
+from tripletnet.data.decode import MAX_PIXELS, decode_bgr
 from tripletnet.data.resize import check_fit
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike, cache_folder, read_json, write_json
@@ -130,7 +130,7 @@ def cached_images(
         write_json(place / "settings.json", settings)
         index, missing = _open(place, shape).matched(files, stamps, keep_others)
         if len(missing):
-            decode = partial(decode_image, size=size, fit=fit, max_pixels=max_pixels)
+            decode = partial(decode_bgr, size=size, fit=fit, max_pixels=max_pixels)
             fill_cache(place, Path(root), index, missing, shape, decode, progress)
         _remove_all_but(place, ("settings.json", INDEX_NAME, index.pixels))
         pixels = _map(place / index.pixels, index.end, shape)
@@ -146,16 +146,15 @@ def cache_info(cache: Optional[PathLike] = None) -> list[CacheEntry]:
     """Return the caches that there are in `cache`, by default in the user's cache folder."""
     entries = []
     for path in sorted(_caches(cache).glob("*/settings.json")):
-        settings = read_json(path)
+        try:
+            settings = read_json(path)
+            root, (height, width), fit = settings["root"], settings["size"], settings["fit"]
+        except (InputError, KeyError, TypeError, ValueError):  # it can still be cleared
+            root, (height, width), fit = f"unknown, as {path} is damaged", (0, 0), "unknown"
         index = CacheIndex.load(path.parent / INDEX_NAME)
         images = 0 if index is None else int((index.rows >= 0).sum())
         room = sum(file.stat().st_size for file in path.parent.iterdir())
-        height, width = settings["size"]
-        entries.append(
-            CacheEntry(
-                settings["root"], (height, width), settings["fit"], images, room, path.parent
-            )
-        )
+        entries.append(CacheEntry(root, (height, width), fit, images, room, path.parent))
     return entries
 
 

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import hashlib
 import math
 import os
 import shutil
 import time
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from typing import Callable, Optional
 
 import numpy as np
 
 from tripletnet.data.cache_index import HASH_BYTES, INDEX_NAME, CacheIndex
-from tripletnet.data.decode import ImageError, read_bytes, stored_size
+from tripletnet.data.decode import ImageError, read_bytes
 from tripletnet.data.opencv import cv2
 from tripletnet.runtime import usable_cores
 
 # What a thread decodes before it writes: many small images, few large ones.
 _CHUNK_IMAGES = 64
 _CHUNK_BYTES = 4 << 20
+
+# Threads take turns to run Python, some 10 microseconds an image, and lose as much by handing it
+# over: a second one only pays where reading and decoding, which let others run, take much longer.
+_SECONDS_A_THREAD = 40e-6
+_TIMED_IMAGES = 16
+_TIMED_SECONDS = 0.01
+
+# How much is written before the disk is asked to take it, beside the decoding.
+_FLUSH_BYTES = 8 << 20
 
 _SECONDS_BETWEEN_SAVES = 30.0
 _UNREAD = bytes(HASH_BYTES)
@@ -41,7 +50,7 @@ def fill_cache(
     index: CacheIndex,
     missing: np.ndarray,
     shape: tuple[int, int, int],
-    decode: Callable[[bytes], np.ndarray],
+    decode: Callable[[bytes], tuple[np.ndarray, tuple[int, int]]],
     progress: Optional[Callable[[int, int], None]] = None,
 ) -> None:
     """Decode the files at the positions `missing`, enter them in `index` and save it.
@@ -63,7 +72,8 @@ def fill_cache(
     shape : (int, int, 3)
         The shape of every image.
     decode : callable
-        Turns the content of a file into an image of that shape, or raises ImageError.
+        Turns the content of a file into an image of that shape and its size in the file, as
+        `tripletnet.data.decode.decode_bgr` does, or raises ImageError.
     progress : callable, optional
         Called with how many of how many images have been decoded.
 
@@ -85,22 +95,25 @@ def fill_cache(
     pixels.touch()
     with pixels.open("r+b") as file:
 
-        def work(start: int) -> tuple[bytes, np.ndarray, dict[int, str]]:
-            positions = missing[start : start + step].tolist()
+        def read(position: int) -> bytes:
+            return read_bytes(f"{root}/{index.files[position]}", int(index.stamps[position, 0]))
+
+        def work(start: int) -> tuple[bytes, list[tuple[int, int]], dict[int, str]]:
+            positions = missing[start : start + step]
             block = np.zeros((len(positions), *shape), np.uint8)
-            sizes = np.zeros((len(positions), 2), np.int32)
-            hashes = []
-            reasons = {}
-            for image, size, position in zip(block, sizes, positions):
-                digest = _UNREAD
+            hashes, sizes, reasons = [], [], {}
+            for image, position in zip(block, positions.tolist()):
+                digest, size = _UNREAD, (0, 0)
                 try:
-                    data = read_bytes(f"{root}/{index.files[position]}")
-                    digest = hashlib.sha256(data).digest()
-                    image[...] = decode(data)
-                    size[...] = stored_size(data)
+                    data = read(position)
+                    digest = sha256(data).digest()
+                    image[...], size = decode(data)
                 except ImageError as error:
                     reasons[position] = error.reason
                 hashes.append(digest)
+                sizes.append(size)
+            tall = block.reshape(-1, *shape[1:])  # all images of the block, one below the other
+            cv2.cvtColor(tall, cv2.COLOR_BGR2RGB, dst=tall)
             _write(file.fileno(), block, (first + start) * row_bytes)
             return b"".join(hashes), sizes, reasons
 
@@ -108,8 +121,12 @@ def fill_cache(
             os.fsync(file.fileno())
             index.save(place / INDEX_NAME, np.flatnonzero(finished))
 
-        saved = time.monotonic()
-        with _one_opencv_thread(), ThreadPoolExecutor(usable_cores()) as pool:
+        saved, flushed = time.monotonic(), first
+        flushes: list[Future[None]] = []
+        with _one_opencv_thread(), contextlib.ExitStack() as pools:
+            threads = _threads_that_pay(lambda position: decode(read(position)), missing)
+            pool = pools.enter_context(ThreadPoolExecutor(threads))
+            disk = pools.enter_context(ThreadPoolExecutor(1))
             for start, (hashes, sizes, reasons) in zip(starts, pool.map(work, starts)):
                 positions = missing[start : start + step]
                 index.hashes[positions] = np.frombuffer(hashes, np.uint8).reshape(-1, HASH_BYTES)
@@ -121,17 +138,35 @@ def fill_cache(
                 finished[positions] = index.hashes[positions].any(axis=1)
                 if progress is not None:
                     progress(index.end - first, len(missing))
+                if (index.end - flushed) * row_bytes > _FLUSH_BYTES:
+                    flushes.append(disk.submit(os.fsync, file.fileno()))
+                    flushed = index.end
                 if time.monotonic() - saved > _SECONDS_BETWEEN_SAVES:
                     save()
                     saved = time.monotonic()
+        for flush in flushes:
+            flush.result()
         save()
+
+
+def _threads_that_pay(decode: Callable[[int], object], positions: np.ndarray) -> int:
+    """Return how many threads to decode in, by the time that some of the images take."""
+    taken = []
+    for position in positions[:: max(1, len(positions) // _TIMED_IMAGES)].tolist():
+        start = time.perf_counter()
+        with contextlib.suppress(ImageError):
+            decode(position)
+        taken.append(time.perf_counter() - start)
+        if sum(taken) > _TIMED_SECONDS:
+            break
+    return min(usable_cores(), max(1, int(np.median(taken) / _SECONDS_A_THREAD)))
 
 
 def _require_room(place: Path, wanted: int) -> None:
     free = shutil.disk_usage(place).free
     if wanted > free:
         raise OSError(
-            errno.ENOSPC, f"{wanted / 1e9:.2f} GB are needed and {free / 1e9:.2f} GB are free"
+            errno.ENOSPC, f"{wanted / 1e6:,.1f} MB are needed and {free / 1e6:,.1f} MB are free"
         )
 
 
@@ -156,7 +191,7 @@ def _write_anew(place: Path, index: CacheIndex, shape: tuple[int, int, int]) -> 
     index.pixels, index.end = name, len(rows)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _one_opencv_thread() -> Iterator[None]:
     """Keep OpenCV from starting threads of its own inside ours."""
     before = cv2.getNumThreads()

@@ -51,6 +51,7 @@ _BEGINNINGS = {
     b"BM": "BMP",
 }
 _PLAIN = {"JPEG": plain_jpeg_size, "PNG": plain_png_size}
+_PIECE = 1 << 20
 _NO_IMAGE = "not a JPEG, PNG, WebP, BMP, TIFF or GIF image"
 _REDUCED = (
     (8, cv2.IMREAD_REDUCED_COLOR_8),
@@ -114,37 +115,68 @@ def decode_image(
     A JPEG whose middle is missing but which ends properly cannot be told from a whole one.
     """
     check_fit(fit)
-    if isinstance(source, bytes):
-        return _decode(source, size, fit, max_pixels)
     try:
-        return _decode(read_bytes(source), size, fit, max_pixels)
+        data = source if isinstance(source, bytes) else read_bytes(source)
+        image, _ = decode_bgr(data, size, fit, max_pixels)
     except ImageError as error:
+        if isinstance(source, bytes):
+            raise
         raise ImageError(error.reason, source) from error.__cause__
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def stored_size(data: bytes) -> tuple[int, int]:
-    """Return width and height of the image in a file's content, before it is turned upright.
+def decode_bgr(
+    data: bytes,
+    size: Optional[tuple[int, int]] = None,
+    fit: str = "crop",
+    max_pixels: int = MAX_PIXELS,
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """Decode what is in a file as OpenCV has it; for many small images, where each call tells.
+
+    Parameters
+    ----------
+    data, size, fit, max_pixels
+        See `decode_image`.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W, 3)
+        BGR, upright.
+    (int, int)
+        Width and height in the file, before it is turned upright.
 
     Raises
     ------
     ImageError
-        If it has no header that tells them.
+        As `decode_image`.
     """
     kind = _kind(data)
     if kind is None:
-        raise ImageError(_NO_IMAGE)
-    plain = _PLAIN[kind](data) if kind in _PLAIN else None
-    if plain is not None:
-        return plain[1], plain[0]
-    try:
-        with _READERS[kind](io.BytesIO(data)) as image:
-            return image.size
-    except Exception as error:  # damaged files make Pillow raise nearly everything
-        raise ImageError(f"{kind} without a size") from error
+        raise ImageError(_NO_IMAGE if data else "empty file")
+    shape = _PLAIN[kind](data) if kind in _PLAIN else None
+    image = None
+    if shape is not None:
+        _check_pixels(shape, max_pixels)
+        image = _decode_plain(data, kind, shape, size, fit)
+    if shape is not None and image is not None:
+        if size is not None:
+            image = resize_image(image, size, fit)
+        return image, shape[::-1]
+    image, stored = _decode_with_pillow(data, kind, max_pixels)
+    if size is not None:
+        image = resize_image(image, size, fit)
+    return cv2.cvtColor(image, cv2.COLOR_RGB2BGR), stored
 
 
-def read_bytes(path: Union[str, Path]) -> bytes:
+def read_bytes(path: Union[str, Path], size: Optional[int] = None) -> bytes:
     """Read a file.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    size : int, optional
+        How many bytes it is thought to hold, which saves asking; all are read in any case.
 
     Raises
     ------
@@ -155,28 +187,17 @@ def read_bytes(path: Union[str, Path]) -> bytes:
         # half the time of open(), which tells for small images
         file = os.open(path, os.O_RDONLY)
         try:
-            size = os.fstat(file).st_size
-            data = os.read(file, size)
-            while len(data) < size and (more := os.read(file, size - len(data))):
-                data += more
+            if size is None:
+                size = os.fstat(file).st_size
+            data = os.read(file, size + 1)
+            if len(data) != size:  # it has changed, or is read in pieces
+                while more := os.read(file, _PIECE):
+                    data += more
         finally:
             os.close(file)
     except OSError as error:
         raise ImageError(f"cannot be read ({error.strerror})", path) from None
     return data
-
-
-def _decode(data: bytes, size: Optional[tuple[int, int]], fit: str, max_pixels: int) -> np.ndarray:
-    kind = _kind(data)
-    if kind is None:
-        raise ImageError(_NO_IMAGE if data else "empty file")
-    image = _decode_plain(data, kind, size, fit, max_pixels)
-    if image is None:
-        rgb = _decode_with_pillow(data, kind, max_pixels)
-        return rgb if size is None else resize_image(rgb, size, fit)
-    if size is not None:
-        image = resize_image(image, size, fit)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def _kind(data: bytes) -> Optional[str]:
@@ -193,16 +214,12 @@ def _check_pixels(shape: tuple[int, int], max_pixels: int) -> None:
 
 
 def _decode_plain(
-    data: bytes, kind: str, size: Optional[tuple[int, int]], fit: str, max_pixels: int
+    data: bytes, kind: str, shape: tuple[int, int], size: Optional[tuple[int, int]], fit: str
 ) -> Optional[np.ndarray]:
-    """Return BGR pixels, or None where OpenCV would get it wrong or not say why it failed.
+    """Return BGR pixels, or None where OpenCV does not say why it failed.
 
     A JPEG is decoded at the smallest scale that need not grow afterwards.
     """
-    shape = _PLAIN[kind](data) if kind in _PLAIN else None
-    if shape is None:
-        return None
-    _check_pixels(shape, max_pixels)
     flag = cv2.IMREAD_COLOR
     if kind == "JPEG" and size is not None and size != shape:
         # whether the image lies on its side is not known yet
@@ -214,15 +231,21 @@ def _decode_plain(
         return None
 
 
-def _decode_with_pillow(data: bytes, kind: str, max_pixels: int) -> np.ndarray:
+def _decode_with_pillow(
+    data: bytes, kind: str, max_pixels: int
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """Return RGB pixels, and width and height before they are turned upright."""
     try:
         with _READERS[kind](io.BytesIO(data)) as image:
-            _check_pixels((image.height, image.width), max_pixels)
+            stored = image.size
+            _check_pixels(stored[::-1], max_pixels)
             image.load()
-            return _to_rgb(ImageOps.exif_transpose(image), kind)
+            return _to_rgb(ImageOps.exif_transpose(image), kind), stored
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # damaged files make Pillow raise nearly everything
+        if isinstance(error, SyntaxError):  # as Pillow has it where a header makes no sense
+            raise ImageError(f"{kind} without a readable header") from error
         said = " ".join(str(error).split()) or type(error).__name__
         if "truncated" in said.lower():
             raise ImageError(f"truncated {kind}") from error
