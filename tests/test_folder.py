@@ -145,7 +145,7 @@ def test_folder_with_every_kind_of_file(root: Path, load: Load) -> None:
     assert sum(path.startswith("dogs/") for path in kept) == 12
     assert {item.path: item.reason for item in data.left_out} == {
         **{f"cats/{name}": expected for name, (_, expected) in BAD.items()},
-        "cats/dangling.jpg": "cannot be read (No such file or directory)",
+        "cats/dangling.jpg": "a link that leads nowhere",
         "cats/itself.jpg": "cannot be read (Too many levels of symbolic links)",
         "cats/round": "a link to a folder that is read elsewhere",
         "cats/deep/back": "a link to a folder that is read elsewhere",
@@ -186,7 +186,7 @@ def test_strict_before_anything_is_decoded(root: Path, load: Load) -> None:
     def fail(done: int, total: int) -> None:
         raise AssertionError("decoded")
 
-    with pytest.raises(InputError, match=r"dangling\.jpg: cannot be read"):
+    with pytest.raises(InputError, match=r"dangling\.jpg: a link that leads nowhere"):
         load(strict=True, progress=fail)
 
 
@@ -315,7 +315,27 @@ def test_class_absent_from_train_is_named(root: Path, load: Load) -> None:
     data = load(validation=0)
     assert data.splits.train.classes == ["a", "b", "c"]
     assert data.lonely == []
-    assert data.notices() == ["classes without an image to learn from: 1 (c)"]
+    assert data.notices() == [
+        "classes without an image to learn from: 1 (c)",
+        "no images for validation",
+        "classes without an image for test: 1 (b)",
+    ]
+
+
+def test_parts_that_small_classes_leave_empty_are_named(root: Path, load: Load) -> None:
+    fill(root, {"a": 20, "b": 6, "c": 4})
+    assert load().notices() == [
+        "classes without an image for validation: 1 (c)",
+        "classes without an image for test: 1 (c)",
+    ]
+    assert load(validation=0.05, test=0).notices() == [
+        "classes without an image for validation: 2 (b, c)",
+        "no images for test",
+        "no class has two images for validation, so nothing tells which weights are best and the "
+        "last ones are taken: add images, or give validation a larger share",
+    ]
+    # somebody else's images: nothing of them was to be learnt from
+    assert load(split={}).notices() == ["images that the given split does not know: 30"]
 
 
 def test_hold_out_classes_by_name(root: Path, load: Load) -> None:
@@ -397,6 +417,12 @@ def test_names_that_are_not_unicode_are_left_out(root: Path) -> None:
     listing = scan_folder(root)
     assert listing.files == ["a/000.png"]
     assert listing.left_out == [LeftOut("a/\ufffd.png", "its name is not valid UTF-8: rename it")]
+
+
+def test_a_folder_whose_own_name_is_not_unicode_is_refused(tmp_path: Path) -> None:
+    root = os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff")
+    with pytest.raises(InputError, match="its name is not valid UTF-8: rename it"):
+        load_folder(root)
 
 
 def test_links_to_images_are_followed(root: Path, tmp_path: Path, load: Load) -> None:

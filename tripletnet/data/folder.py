@@ -14,11 +14,10 @@ from tripletnet.data.copies import in_several_classes, in_stricter_parts
 from tripletnet.data.decode import MAX_PIXELS, ImageError
 from tripletnet.data.images import ImageSet, Splits
 from tripletnet.data.scan import NO_IMAGE, FolderListing, LeftOut, describe_left_out, scan_folder
-from tripletnet.data.split import split_by_hash
-from tripletnet.errors import InputError
+from tripletnet.data.split import HELD_OUT, assign_parts, choose_held_out
+from tripletnet.errors import InputError, some_of
 from tripletnet.files import PathLike
 
-_HELD_OUT = "held_out"
 _UNSEEN = "unseen"
 
 
@@ -60,23 +59,32 @@ class FolderData:
         if self.lonely:
             lines.append(
                 "classes with one image to learn from, which serves as a different one only: "
-                f"{len(self.lonely)} ({_some(self.lonely)})"
+                f"{len(self.lonely)} ({some_of(self.lonely)})"
             )
-        train = self.splits.train
-        absent = np.setdiff1d(np.arange(len(train.classes)), train.labels)
-        if len(absent):
-            names = _some([train.classes[label] for label in absent])
-            lines.append(f"classes without an image to learn from: {len(absent)} ({names})")
+        train, validation, test = self.splits.train, self.splits.validation, self.splits.test
+        held = {"validation": np.zeros(0, int) if validation is None else validation.labels}
+        held["test"] = test.labels
+        untaught = np.setdiff1d(np.concatenate(list(held.values())), train.labels)
+        if len(untaught):
+            names = some_of([train.classes[label] for label in untaught])
+            lines.append(f"classes without an image to learn from: {len(untaught)} ({names})")
+        for part, labels in held.items():
+            absent = np.setdiff1d(train.labels, labels)
+            if len(train) and not len(labels):
+                lines.append(f"no images for {part}")
+            elif len(absent):
+                names = some_of([train.classes[label] for label in absent])
+                lines.append(f"classes without an image for {part}: {len(absent)} ({names})")
+        if len(train) and 0 < len(held["validation"]) == len(np.unique(held["validation"])):
+            lines.append(
+                "no class has two images for validation, so nothing tells which weights are best "
+                "and the last ones are taken: add images, or give validation a larger share"
+            )
         if self.copies:
             lines.append(f"images that are copies of others in the same part: {self.copies}")
         if self.unseen is not None:
             lines.append(f"images that the given split does not know: {len(self.unseen)}")
         return lines
-
-
-def _some(names: Sequence[str], limit: int = 10) -> str:
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
 
 
 def load_folder(
@@ -168,13 +176,13 @@ def load_folder(
     _require_classes(listing, sorted(present), left_out)
 
     if split is None:
-        held = _choose_held_out(listing.classes, labels, hold_out_classes, seed) & present
+        held = choose_held_out(listing.classes, labels, hold_out_classes, seed) & present
         given = None if listing.splits is None else [listing.splits[p] for p in usable]
-        parts = _parts(hashes, labels, given, held, validation, test, seed)
+        parts = assign_parts(hashes, labels, given, held, validation, test, seed)
     else:
         parts = np.array([split.get(content, _UNSEEN) for content in hashes], dtype=object)
-        held = set(labels[parts == _HELD_OUT].tolist())
-        parts[np.isin(labels, list(held))] = _HELD_OUT
+        held = set(labels[parts == HELD_OUT].tolist())
+        parts[np.isin(labels, list(held))] = HELD_OUT
     known = sorted(present - held)
 
     def image_set(part: str, chosen: Sequence[int]) -> ImageSet:
@@ -199,7 +207,7 @@ def load_folder(
         )
     return FolderData(
         Splits(train, test_set, validation_set if len(validation_set) else None),
-        image_set(_HELD_OUT, sorted(held)) if held else None,
+        image_set(HELD_OUT, sorted(held)) if held else None,
         unseen if len(unseen) else None,
         left_out,
         [train.classes[label] for label in np.flatnonzero(images_a_class == 1)],
@@ -241,53 +249,3 @@ def _misleading(listing: FolderListing, images: CachedImages, own_splits: bool) 
         names = ", ".join(listing.classes[label] for label in labels)
         reasons[usable[i]] = f"the same image lies in several classes: {names}"
     return reasons
-
-
-def _choose_held_out(
-    classes: Sequence[str], labels: np.ndarray, wanted: Union[int, Sequence[str], None], seed: int
-) -> set[int]:
-    """Return the labels of the classes to keep out."""
-    if wanted is None:
-        return set()
-    if isinstance(wanted, int):
-        # a class of one image would have nothing to find
-        able = np.flatnonzero(np.bincount(labels, minlength=len(classes)) >= 2)
-        if not 0 <= wanted <= len(able):
-            raise InputError(
-                f"hold-out of {wanted} classes: {len(able)} classes have two images or more"
-            )
-        held = set(np.random.default_rng(seed).permutation(able)[:wanted].tolist())
-    else:
-        unknown = sorted(set(wanted) - set(classes))
-        if unknown:
-            raise InputError(
-                f"hold-out class '{unknown[0]}' is not in the folder: use some of "
-                f"{_some(classes, 50)}"
-            )
-        held = {classes.index(name) for name in wanted}
-    if len(set(labels.tolist()) - held) < 2:
-        raise InputError(
-            f"holding {len(held)} classes out leaves fewer than two to learn from: hold out fewer"
-        )
-    return held
-
-
-def _parts(
-    hashes: Sequence[str],
-    labels: np.ndarray,
-    given: Optional[Sequence[str]],
-    held: set[int],
-    validation: float,
-    test: float,
-    seed: int,
-) -> np.ndarray:
-    """Return the part of each image: held out, as given, or split here."""
-    parts = np.array(["train"] * len(labels) if given is None else given, dtype=object)
-    fractions = {
-        part: 0.0 if given is not None and part in given else fraction
-        for part, fraction in (("validation", validation), ("test", test))
-    }
-    parts[np.isin(labels, list(held))] = _HELD_OUT
-    cut = np.flatnonzero(parts == "train")
-    parts[cut] = split_by_hash([hashes[i] for i in cut], labels[cut], **fractions, seed=seed)
-    return parts

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tripletnet.data.scan import LeftOut, Walk, is_unicode, split_folders
+from tripletnet.data.scan import LeftOut, Walk, check_unicode, split_folders
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike
 
@@ -55,9 +55,7 @@ def list_pictures(paths: Sequence[PathLike]) -> PictureListing:
     named = [Path(os.path.abspath(path)) for path in paths]  # noqa: PTH100
     folders = {path for path in named if path.is_dir()}
     for given, path in zip(paths, named):
-        if not is_unicode(str(path)):
-            shown = os.fsencode(path).decode("utf-8", "replace")
-            raise InputError(f"{shown}: its name is not valid UTF-8: rename it")
+        check_unicode(path)
         if path not in folders and not os.path.exists(path):  # noqa: PTH110 - never raises
             raise InputError(f"{given}: no such file or folder")
     whole = len(named) == 1 and bool(folders)

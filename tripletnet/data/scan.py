@@ -86,9 +86,10 @@ def scan_folder(root: PathLike) -> FolderListing:
     Raises
     ------
     InputError
-        If `root` is no folder that can be read.
+        If `root` is no folder that can be read, or its name is not valid UTF-8.
     """
     root = Path(root)
+    check_unicode(root.absolute())
     try:
         with os.scandir(root):
             pass
@@ -208,12 +209,21 @@ class Walk:
                 else:
                     files.append(ImageFile(path, status.st_size, status.st_mtime_ns))
             except OSError as error:
-                self.leave_out([path], f"cannot be read ({error.strerror})")
+                lost = entry.is_symlink() and isinstance(error, FileNotFoundError)
+                reason = f"cannot be read ({error.strerror})"
+                self.leave_out([path], "a link that leads nowhere" if lost else reason)
         return folders, files
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
+
+
+def check_unicode(path: Path) -> None:
+    """Raise InputError if a path that the user named holds bytes that are not UTF-8."""
+    if not is_unicode(str(path)):
+        shown = os.fsencode(path).decode("utf-8", "replace")
+        raise InputError(f"{shown}: its name is not valid UTF-8: rename it")
 
 
 def is_unicode(name: str) -> bool:

@@ -37,7 +37,8 @@ class LoadedData:
     notices : sequence of str
         What the user should know, a line each.
     recipe : dict
-        How the pixels were made, for JSON: ``kind``, and for folders ``size`` and ``fit``.
+        How it was made, for JSON: ``kind``, and for folders ``size``, ``fit`` and what the split
+        was asked to be.
     """
 
     splits: Splits
@@ -110,5 +111,12 @@ def load_data(
         data.split,
         data.left_out,
         data.notices(),
-        {"kind": "folder", "size": size, "fit": fit},
+        {
+            "kind": "folder",
+            "size": size,
+            "fit": fit,
+            "validation": validation,
+            "test": test,
+            "hold_out_classes": hold_out_classes,
+        },
     )

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Optional, Union
 
 import numpy as np
 
-from tripletnet.errors import InputError
+from tripletnet.errors import InputError, some_of
 
 #: The parts of a split. Held out are whole classes.
-PARTS = ("train", "validation", "test", "held_out")
+HELD_OUT = "held_out"
+PARTS = ("train", "validation", "test", HELD_OUT)
 
 _FORMAT = 1
 
@@ -77,6 +78,94 @@ def split_by_hash(
             else:
                 part[content] = "train"
     return [part[content] for content in hashes]
+
+
+def choose_held_out(
+    classes: Sequence[str], labels: np.ndarray, wanted: Union[int, Sequence[str], None], seed: int
+) -> set[int]:
+    """Choose the classes to keep out of all parts.
+
+    Parameters
+    ----------
+    classes : sequence of str
+        The names of all classes.
+    labels : ndarray of int, shape (N,)
+        Index into `classes` of each image.
+    wanted : int or sequence of str, optional
+        How many classes, or their names. Default: none.
+    seed : int
+        Decides which, where a number is given; they have two images or more.
+
+    Returns
+    -------
+    set of int
+        Their indices.
+
+    Raises
+    ------
+    InputError
+        If there are no such classes, or fewer than two would be left to learn from.
+    """
+    if wanted is None:
+        return set()
+    if isinstance(wanted, int):
+        # a class of one image would have nothing to find
+        able = np.flatnonzero(np.bincount(labels, minlength=len(classes)) >= 2)
+        if not 0 <= wanted <= len(able):
+            raise InputError(
+                f"hold-out of {wanted} classes: {len(able)} classes have two images or more"
+            )
+        held = set(np.random.default_rng(seed).permutation(able)[:wanted].tolist())
+    else:
+        unknown = sorted(set(wanted) - set(classes))
+        if unknown:
+            raise InputError(
+                f"hold-out class '{unknown[0]}' is not in the folder: use some of "
+                f"{some_of(classes, 50)}"
+            )
+        held = {classes.index(name) for name in wanted}
+    if len(set(labels.tolist()) - held) < 2:
+        raise InputError(
+            f"holding {len(held)} classes out leaves fewer than two to learn from: hold out fewer"
+        )
+    return held
+
+
+def assign_parts(
+    hashes: Sequence[str],
+    labels: np.ndarray,
+    given: Optional[Sequence[str]],
+    held: set[int],
+    validation: float,
+    test: float,
+    seed: int,
+) -> np.ndarray:
+    """Return the part of each image: held out, as given, or split here.
+
+    Parameters
+    ----------
+    hashes, labels, validation, test, seed
+        See `split_by_hash`.
+    given : sequence of str, optional
+        The part of each image where somebody has split them already. What is missing of
+        validation and test is cut from train.
+    held : set of int
+        The classes that are held out.
+
+    Returns
+    -------
+    ndarray of str (object), shape (N,)
+        One of `PARTS` each.
+    """
+    parts = np.array(["train"] * len(labels) if given is None else given, dtype=object)
+    fractions = {
+        part: 0.0 if given is not None and part in given else fraction
+        for part, fraction in (("validation", validation), ("test", test))
+    }
+    parts[np.isin(labels, list(held))] = HELD_OUT
+    cut = np.flatnonzero(parts == "train")
+    parts[cut] = split_by_hash([hashes[i] for i in cut], labels[cut], **fractions, seed=seed)
+    return parts
 
 
 def split_to_json(split: Mapping[str, str]) -> dict[str, Any]:
