@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import warnings
 from html.parser import HTMLParser
 
 import numpy as np
@@ -12,7 +13,7 @@ from tripletnet.data.opencv import cv2
 from tripletnet.evaluation.judgement import Control, judge
 from tripletnet.evaluation.parts import Codes
 from tripletnet.evaluation.report import write_report
-from tripletnet.plots import picture_data, projection
+from tripletnet.plots import confusion_matrix, figure_png, picture_data, projection
 
 SECTIONS = [
     "Figures",
@@ -174,6 +175,22 @@ def test_sixty_classes(tmp_path):
     page = page_of(tmp_path, judge(some(range(60), each=4), names))
     assert "60 classes" in page.text
     assert page.styles.count("bar") > 4 * 60
+
+
+def test_names_are_drawn_letter_by_letter():
+    names = ["$a_b^c$", "_hidden", "夏", "long " * 20]
+    points, labels = np.random.default_rng(0).normal(size=(12, 2)), np.arange(12) % 4
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figures = [
+            projection(points, labels, names, "$_$"),
+            confusion_matrix(np.eye(4, dtype=int), names, "$_$"),
+        ]
+        for figure in figures:
+            figure_png(figure)
+    (legend,) = figures[0].legends
+    shown = [text.get_text() for text in legend.get_texts()]
+    assert shown == [r"\$a_b^c\$", " _hidden", "夏", "long long …ng long long "]
 
 
 def test_no_name_on_the_map_covers_another():

@@ -8,6 +8,12 @@ import numpy as np
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
+from tripletnet.plots.contact_sheet import shorten
+from tripletnet.plots.output import plain
+
+#: Longer names would leave the matrix no room.
+_LETTERS = 28
+
 
 def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str) -> Figure:
     """Draw how often images of each class (rows) are taken for each class (columns).
@@ -29,8 +35,17 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str) -> 
     # the square root lifts the few confusions above white
     picture = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0.0, 1.0))
     font = max(3.0, min(9.0, 0.75 * 72 * (side - 2) / size))
-    axes.set_xticks(range(size), classes, rotation=90 if size > 12 else 45, fontsize=font)
-    axes.set_yticks(range(size), classes, fontsize=font)
+    names = [plain(shorten(name, _LETTERS)) for name in classes]
+    axes.set_xticks(
+        range(size),
+        names,
+        rotation=90 if size > 12 else 45,
+        ha="right",
+        va="center",
+        rotation_mode="anchor",
+        fontsize=font,
+    )
+    axes.set_yticks(range(size), names, fontsize=font)
     axes.set_xticks(np.arange(size) - 0.5, minor=True)
     axes.set_yticks(np.arange(size) - 0.5, minor=True)
     axes.grid(which="minor", color="#dddddd", linewidth=0.4)
@@ -44,6 +59,6 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str) -> 
                     column, row, str(count), ha="center", va="center", fontsize=number, color=colour
                 )
     axes.set(xlabel="predicted class", ylabel="true class")
-    axes.set_title(title, fontsize=11)
+    axes.set_title(plain(title), fontsize=11)
     figure.colorbar(picture, ax=axes, shrink=0.6, aspect=40, label="share of the true class")
     return figure

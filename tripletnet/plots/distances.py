@@ -8,6 +8,8 @@ from typing import Any, Optional
 import numpy as np
 from matplotlib.figure import Figure
 
+from tripletnet.plots.output import plain
+
 SAME, DIFFERENT, PRECISION, NEUTRAL = "#0072b2", "#d55e00", "#009e73", "#444444"
 
 
@@ -49,7 +51,7 @@ def distance_histogram(
     axes.set_ylim(bottom=0.0)
     axes.grid(alpha=0.3)
     axes.legend()
-    axes.set_title(title, fontsize=11)
+    axes.set_title(plain(title), fontsize=11)
     return figure
 
 
@@ -88,7 +90,7 @@ def threshold_curve(
     axes.set_xlim(left=0.0)
     axes.grid(alpha=0.3)
     axes.legend()
-    axes.set_title(title, fontsize=11)
+    axes.set_title(plain(title), fontsize=11)
     return figure
 
 

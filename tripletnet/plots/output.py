@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,18 +14,30 @@ from tripletnet.data.opencv import cv2
 from tripletnet.files import PathLike, atomic_path
 
 
+def plain(text: str) -> str:
+    """Return a name for Matplotlib to show letter by letter: no dollar sign begins a formula."""
+    return text.replace("$", r"\$")
+
+
+@contextlib.contextmanager
+def any_letters() -> Iterator[None]:
+    """Draw names that hold letters which no font at hand has, without a warning for each."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        yield
+
+
 def save_figure(figure: Figure, path: PathLike, dpi: int = 120) -> None:
     """Write a figure as PNG, whole or not at all."""
-    with atomic_path(path) as scratch, warnings.catch_warnings():
-        # a file's name may hold letters that no font at hand has
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
+    with atomic_path(path) as scratch, any_letters():
         figure.savefig(scratch, dpi=dpi, format="png")
 
 
 def figure_png(figure: Figure, dpi: int = 144) -> bytes:
     """Return a figure as PNG."""
     stream = io.BytesIO()
-    figure.savefig(stream, dpi=dpi, format="png")
+    with any_letters():
+        figure.savefig(stream, dpi=dpi, format="png")
     return stream.getvalue()
 
 

@@ -11,9 +11,15 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 
+from tripletnet.plots.contact_sheet import shorten
+from tripletnet.plots.output import any_letters, plain
+
 _MARKERS = "o^sDvP*X"
 #: How often names that cover each other are moved at the most.
 _ROUNDS = 1000
+_WIDTH = 9.0  # inches
+#: Longer names would cover too much of the map.
+_LETTERS = 24
 
 
 def projection(
@@ -37,11 +43,17 @@ def projection(
     Up to ten classes have a colour each, up to twenty a colour of twenty; beyond that classes
     that share a colour differ in the shape of their points.
     """
-    figure = Figure(figsize=(9, 7.4 + 0.18 * -(-len(classes) // 6)), layout="constrained")
+    present = np.unique(labels)
+    # Matplotlib keeps what begins with an underscore out of a legend
+    names = [f" {name}" if name.startswith("_") else name for name in map(_shown, classes)]
+    columns, font = (5, 9) if len(present) <= 10 else (6, 7)
+    inches = 0.4 + 0.0085 * font * max(len(names[label]) for label in present)
+    columns = max(1, min(columns, int(_WIDTH / inches)))
+    rows = -(-len(present) // columns)
+    figure = Figure(figsize=(_WIDTH, 7.4 + 0.18 * rows), layout="constrained")
     axes = figure.subplots()
     number = 10 if len(classes) <= 10 else 20
     colours = colormaps[f"tab{number}"](range(number))
-    present = np.unique(labels)
     for label in present:
         own = points[labels == label]
         axes.scatter(
@@ -52,25 +64,29 @@ def projection(
             marker=_MARKERS[label // len(colours) % len(_MARKERS)],
             linewidths=0,
             alpha=0.75,
-            label=classes[label],
+            label=names[label],
         )
-    names = []
+    middles = []
     for label in present:  # after all points, so that none covers a name
         x, y = np.median(points[labels == label], axis=0)
-        name = axes.text(x, y, classes[label], ha="center", va="center", weight="bold")
+        name = axes.text(x, y, names[label], ha="center", va="center", weight="bold")
         name.set_fontsize(10 if len(present) <= 12 else 8 if len(present) <= 30 else 6.5)
         name.set_color(tuple(0.6 * colours[label % len(colours), :3]))
         name.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
-        names.append(name)
+        middles.append(name)
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.set_title(title, fontsize=11)
-    columns, font = (5, 9) if len(present) <= 10 else (6, 7)
+    axes.set_title(plain(title), fontsize=11)
     figure.legend(
         loc="outside lower center", ncols=columns, fontsize=font, markerscale=1.5, frameon=False
     )
-    _part_names(figure, axes, names)
+    with any_letters():
+        _part_names(figure, axes, middles)
     return figure
+
+
+def _shown(name: str) -> str:
+    return plain(shorten(name, _LETTERS))
 
 
 def _part_names(figure: Figure, axes: Axes, names: Sequence[Text]) -> None:

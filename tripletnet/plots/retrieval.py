@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from tripletnet.plots.output import plain
+
 RIGHT, WRONG, NEUTRAL = "#1a9641", "#d7191c", "#444444"
 
 
@@ -53,7 +55,7 @@ def retrieval_grid(
                 RIGHT if right else WRONG,
                 "solid" if right else (0, (3, 1.5)),
             )
-    figure.suptitle(title, fontsize=11, y=1.0 - 0.12 / figure.get_figheight(), va="top")
+    figure.suptitle(plain(title), fontsize=11, y=1.0 - 0.12 / figure.get_figheight(), va="top")
     figure.text(
         0.5,
         0.1 / figure.get_figheight(),
@@ -77,6 +79,6 @@ def _show(axes: Any, image: np.ndarray, label: str, colour: str, style: Any) -> 
     axes.imshow(image, interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.set_xlabel(label, fontsize=7, color=colour, labelpad=2)
+    axes.set_xlabel(plain(label), fontsize=7, color=colour, labelpad=2)
     for side in axes.spines.values():
         side.set(color=colour, linewidth=2.5, linestyle=style, capstyle="butt")

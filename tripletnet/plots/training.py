@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
+from tripletnet.plots.output import plain
+
 
 def training_curves(
     histories: Mapping[str, Sequence[Mapping[str, float]]],
@@ -44,5 +46,5 @@ def training_curves(
         if axes.lines:
             axes.legend()
     shares.set_ylim(0.0, 1.05)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(plain(title), fontsize=11)
     return figure
