@@ -151,7 +151,7 @@ def test_going_on_is_as_if_it_had_never_stopped(kind, tmp_path):
         np.testing.assert_array_equal(values, weights[1][name])
 
 
-def test_a_run_keeps_its_best_weights_and_refuses_other_rows(tmp_path):
+def test_a_run_keeps_the_weights_that_none_are_better_than_and_refuses_other_rows(tmp_path):
     config = CONFIG.replace(images=480, mining="random")
     options = {"validation": triplets(), "quiet": True}
     run = train_run(triplets(), config, tmp_path, **options)
@@ -160,9 +160,11 @@ def test_a_run_keeps_its_best_weights_and_refuses_other_rows(tmp_path):
     values = [float(row["ordered_right"]) for row in rows]
     assert len(values) > 1 and all(0 < value < 1 for value in values)
     kept = held_out(triplets()).score(partial(encode, run.encoder))
-    assert kept == pytest.approx(max(values), abs=1e-5)
+    best = max(values)
+    none_better = [v for v in values if v >= best - (best * (1 - best) / 60) ** 0.5]
+    assert kept == pytest.approx(none_better[-1], abs=1e-5)
     assert run.description["classes"] == []
-    with pytest.raises(InputError, match="started with size 60, not 59"):
+    with pytest.raises(InputError, match="started with a number of examples of 60, not 59"):
         train_run(triplets(59), config, tmp_path, resume=True, **options)
 
 

@@ -37,6 +37,8 @@ class HeldOut(Protocol):
     meaning: str
     #: Which false-positive rate a threshold is chosen for by default.
     false_positive_rate: float
+    #: Of how many trials the score is a share: what its standard error goes by.
+    trials: int
 
     def score(self, codes_of: CodesOf) -> float:
         """Return how well the codes do, from 0 to 1: the higher the better."""
@@ -58,6 +60,8 @@ class HeldOutClasses:
 
     def __init__(self, images: ImageSet) -> None:
         self._images = images
+        counts = np.bincount(images.labels)
+        self.trials = int(counts[counts > 1].sum())
 
     def score(self, codes_of: CodesOf) -> float:
         """Return Recall@1."""
@@ -77,6 +81,7 @@ class HeldOutTriplets:
 
     def __init__(self, triplets: TripletSet) -> None:
         self._triplets = triplets
+        self.trials = len(triplets)
 
     def score(self, codes_of: CodesOf) -> float:
         """Return the share of triplets that are ordered right."""
@@ -111,6 +116,8 @@ class HeldOutPairs:
                 "both kinds are needed to tell them apart"
             )
         self._pairs = pairs
+        # the fewer ones bound the error of the area (Birnbaum, Klose 1957)
+        self.trials = min(similar, len(pairs) - similar)
 
     def score(self, codes_of: CodesOf) -> float:
         """Return the ROC-AUC."""
@@ -146,6 +153,7 @@ class HeldOutViews:
         for i, image in enumerate(altered):
             way = ways[i % len(ways)]
             altered[i] = ALTERATIONS[way](image, MILD[way], np.random.default_rng((i, 3)))
+        self.trials = len(altered)
         self._altered = ImageSet("altered", altered, np.zeros(len(altered), np.int64), ())
 
     def score(self, codes_of: CodesOf) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -26,7 +27,7 @@ class Validation(Callback):
     held_out : HeldOut
         What to measure on; see :func:`tripletnet.training.held_out.held_out`.
     best : str or Path
-        Where to keep the best weights so far.
+        Where to keep the weights so far, see the notes.
     every : int
         After how many training images to measure; also after the last.
     patience : int, optional
@@ -36,6 +37,17 @@ class Validation(Callback):
     ----------
     rows : list of dict
         ``images`` and the measure, by its name, of each measurement.
+
+    Notes
+    -----
+    The weights that are kept are the latest whose measure is within one standard error of the
+    highest: what is held out cannot tell them apart, and the later ones, at a lower learning rate,
+    have learnt longer.
+
+    References
+    ----------
+    L. Breiman, J. Friedman, R. Olshen, C. Stone, "Classification and Regression Trees", 1984 (the
+    one-standard-error rule).
     """
 
     def __init__(
@@ -56,17 +68,19 @@ class Validation(Callback):
         return trainer.step == trainer.steps or now // self._every > before // self._every
 
     def on_weights(self, trainer: Trainer) -> None:
-        """Measure; keep the weights if they are the best; stop if they have long not been."""
+        """Measure; keep the weights if none are better; stop if there were long no better ones."""
         measure = self._held_out.measure
 
         def codes_of(images: ImageSet) -> np.ndarray:
             return encode(trainer.network, images, trainer.batch_size, trainer.device)
 
         value = self._held_out.score(codes_of)
-        if value > max((row[measure] for row in self.rows), default=-1.0):
-            self._worse = 0
+        before = max((row[measure] for row in self.rows), default=-1.0)
+        if value >= before - standard_error(max(value, before), self._held_out.trials):
             with atomic_path(self.best) as scratch:
                 trainer.network.save_parameters(str(scratch))
+        if value > before:
+            self._worse = 0
         else:
             self._worse += 1
             if self._patience is not None and self._worse >= self._patience:
@@ -80,3 +94,8 @@ class Validation(Callback):
     def restore(self, state: Any) -> None:
         """Take the measurements back."""
         self.rows, self._worse = state["rows"], state["worse"]
+
+
+def standard_error(share: float, trials: int) -> float:
+    """Return the standard error of a share, from 0 to 1, seen among so many trials."""
+    return math.sqrt(share * (1.0 - share) / max(1, trials))
