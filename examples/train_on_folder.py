@@ -25,7 +25,8 @@ def main(folder: str, out: str, epochs: int = 30) -> None:
     config = TrainingConfig(
         images=epochs * len(train), network="residual", loss="supcon", crop=0.6, colour=0.2
     )
-    run = train_run(train, config, out, validation=validation, about={"source": data.recipe})
+    about = {"source": data.recipe}
+    run = train_run(train, config, out, validation=validation, about=about, split=data.split)
 
     codes = encode(run.encoder, test)  # (N, 1024) float32, rows of unit length
     probe = SVMProbe().fit(encode(run.encoder, train), train.labels)

@@ -93,17 +93,15 @@ def folder(tmp_path_factory):
 def trained(folder, tmp_path_factory):
     """A run on that folder, with one class held out."""
     from tripletnet.data import load_data
-    from tripletnet.data.split import split_to_json
-    from tripletnet.files import write_json
     from tripletnet.training import TrainingConfig, train_run
 
     data = load_data(
         str(folder), size=16, validation=0.25, test=0.25, hold_out_classes=["west", "east"]
     )
     out = tmp_path_factory.mktemp("run")
-    write_json(out / "split.json", split_to_json(data.split))
     config = TrainingConfig(images=48, code_size=8, batch_size=12, shift=0, flip=False)
-    train_run(data.splits.train, config, out, about={"source": data.recipe}, quiet=True)
+    about = {"source": data.recipe}
+    train_run(data.splits.train, config, out, about=about, split=data.split, quiet=True)
     return out
 
 
@@ -144,6 +142,16 @@ def test_a_run_needs_something_that_it_has_not_seen(trained, folder, tmp_path):
     (learnt / "split.json").write_text(json.dumps(split), "utf-8")
     with pytest.raises(InputError, match="nothing that the encoder has not seen: all 48 images"):
         run(learnt, folder, "--out", tmp_path / "report", "--quiet")
+    assert not (tmp_path / "report").exists()
+
+
+def test_a_run_needs_two_unseen_images_of_a_class(trained, tmp_path):
+    few = tmp_path / "few"
+    for number, name in enumerate(("north", "south")):
+        (few / name).mkdir(parents=True)
+        cv2.imwrite(str(few / name / "0.png"), np.full((16, 16, 3), 90 * number, np.uint8))
+    with pytest.raises(InputError, match=r"few: no class has two of the 2 images .* a larger test"):
+        run(trained, few, "--out", tmp_path / "report", "--quiet")
     assert not (tmp_path / "report").exists()
 
 

@@ -14,7 +14,7 @@ from tripletnet.data import ImageSet, load_data
 from tripletnet.data.source import LoadedData
 from tripletnet.data.split import split_from_json
 from tripletnet.distances import Distance
-from tripletnet.errors import InputError
+from tripletnet.errors import InputError, some_of
 from tripletnet.evaluation.judgement import Control, Judgement, judge
 from tripletnet.evaluation.parts import Codes
 from tripletnet.evaluation.probe import SVMProbe
@@ -22,10 +22,8 @@ from tripletnet.evaluation.threshold import DEFAULT_TARGET, DEFAULT_VALUE, check
 from tripletnet.files import PathLike, read_json, write_json
 from tripletnet.registry import DISTANCES
 from tripletnet.retrieval.encode import encode
-from tripletnet.runs import load_run, read_description
+from tripletnet.runs import SPLIT, THRESHOLD, load_run, read_description
 from tripletnet.training import TrainingConfig, fit_control
-
-_LISTED_CLASSES = 10
 
 
 def load_run_data(
@@ -67,7 +65,12 @@ def load_run_data(
         raise InputError(
             f"{run}: this run was trained on a folder: give that folder as DATA, or another"
         )
-    stored = run / "split.json"
+    stored = run / SPLIT
+    if source.get("kind") == "folder" and not stored.exists():
+        raise InputError(
+            f"{stored}: no such file, so that nobody knows which images the run has learnt from: "
+            "take it from where the run was made, or train again"
+        )
     return load_data(
         name,
         root=root,
@@ -147,7 +150,7 @@ def judge_run(
     if own and description["classes"] and judgement.threshold is not None:
         squared = judgement.threshold.squared(measure)
         stored = {**squared.to_json(), "fingerprint": description["fingerprint"]}
-        write_json(run / "threshold.json", stored)
+        write_json(run / THRESHOLD, stored)
     return judgement
 
 
@@ -180,12 +183,17 @@ def _parts(run: Path, data: LoadedData, description: dict[str, Any]) -> _Parts:
             f"in the training and validation parts of {run}; give other images, or train with a "
             "test part (--test 0.1)"
         )
+    if not (np.bincount(test.labels) > 1).any():
+        raise InputError(
+            f"{test.name}: no class has two of the {len(test):,} images that the encoder has not "
+            "seen, so that none has anything to find: add images, train with a larger test part "
+            "(--test 0.2), or give other images"
+        )
     strange = sorted(set(test.classes) - set(description["classes"]))
     if strange:
-        more = len(strange) - _LISTED_CLASSES
         notes.append(
             f"{len(strange):,} of the {len(test.classes):,} classes are none that the encoder "
-            f"learnt: {', '.join(strange[:_LISTED_CLASSES])}{f' and {more:,} more' * (more > 0)}."
+            f"learnt: {some_of(strange)}."
         )
     return _Parts(train or None, validation or None, test, data.held_out, notes)
 

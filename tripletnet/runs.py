@@ -16,6 +16,28 @@ FORMAT = 1
 DESCRIPTION = "run.json"
 PARAMETERS = "encoder.params"
 THRESHOLD = "threshold.json"
+SPLIT = "split.json"
+
+
+#: What training leaves, the description first: without it a folder is no run folder.
+_LEFT_BEHIND = (
+    DESCRIPTION,
+    PARAMETERS,
+    THRESHOLD,
+    SPLIT,
+    "best.params",
+    "history.csv",
+    "validation.csv",
+    "curves.png",
+    "checkpoint-*.npz",
+)
+
+
+def clear_run(folder: PathLike) -> None:
+    """Remove what an earlier run left in `folder`, so that nothing of it mixes with a new one."""
+    for pattern in _LEFT_BEHIND:
+        for path in Path(folder).glob(pattern):
+            path.unlink()
 
 
 def save_run(folder: PathLike, encoder: EncoderBlock, network: str, **description: Any) -> None:

@@ -95,9 +95,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Train and say where the run lies."""
-    from tripletnet.data.split import split_from_json, split_to_json
-    from tripletnet.files import read_json, write_json
+    from tripletnet.data.split import split_from_json
+    from tripletnet.files import read_json
     from tripletnet.progress import stage_bars, write_left_out
+    from tripletnet.runs import DESCRIPTION, SPLIT
     from tripletnet.runtime import device
     from tripletnet.training import TrainingConfig, train_run
     from tripletnet.training.fit import make_loss, settled
@@ -116,8 +117,8 @@ def run(args: argparse.Namespace) -> None:
         args.size = NETWORKS.named(config.network).photo_size
     where = device(args.device)
 
-    stored_split = args.out / "split.json"
-    going_on = args.resume and stored_split.exists()
+    stored_split = args.out / SPLIT
+    going_on = args.resume and (args.out / DESCRIPTION).exists() and stored_split.exists()
     with stage_bars(args.quiet) as progress:
         data = load_examples(
             args,
@@ -132,10 +133,10 @@ def run(args: argparse.Namespace) -> None:
     elif "images" not in {**defaults, **given}:
         choices["images"] = min(30 * an_epoch, 300_000)
 
-    if data.split is not None and not going_on:
-        write_json(stored_split, split_to_json(data.split))
     if data.left_out:
         write_left_out(data.left_out, args.out / "left_out.tsv")
+    else:
+        (args.out / "left_out.tsv").unlink(missing_ok=True)
     trained = train_run(
         data.train,
         TrainingConfig(**choices),
@@ -144,6 +145,7 @@ def run(args: argparse.Namespace) -> None:
         patience=args.patience,
         initial=args.init,
         about={"source": data.recipe},
+        split=data.split,
         minutes=args.minutes,
         resume=args.resume,
         device=where,
@@ -163,6 +165,7 @@ def choose_run_threshold(trained: TrainedRun, validation: Examples, where: Any) 
     from tripletnet.evaluation.threshold import choose_threshold
     from tripletnet.files import write_json
     from tripletnet.retrieval.encode import encode
+    from tripletnet.runs import THRESHOLD
     from tripletnet.training.held_out import held_out
 
     examples = held_out(validation)
@@ -172,7 +175,7 @@ def choose_run_threshold(trained: TrainedRun, validation: Examples, where: Any) 
     except InputError as error:
         print(f"no threshold was chosen: {error}")
         return
-    write_json(trained.folder / "threshold.json", threshold.to_json())
+    write_json(trained.folder / THRESHOLD, threshold.to_json())
     print(
         f"two images count as the same up to a squared distance of {threshold.distance:.3f} "
         f"(false-positive rate {threshold.false_positive_rate:.2%}, recall {threshold.recall:.1%} "

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
 from tripletnet.backend import mx
 from tripletnet.data.examples import Examples
+from tripletnet.data.split import split_to_json
 from tripletnet.errors import InputError
-from tripletnet.files import PathLike
+from tripletnet.files import PathLike, write_json
 from tripletnet.networks import EncoderBlock
 from tripletnet.plots import save_figure, training_curves
 from tripletnet.runs import (
     DESCRIPTION,
+    SPLIT,
+    clear_run,
     load_run,
     read_description,
     save_run,
@@ -32,6 +36,13 @@ from tripletnet.training.fit import (
 )
 from tripletnet.training.held_out import held_out
 from tripletnet.training.validation import Validation
+
+#: What tells one set of examples from another, see their ``identity``, for people.
+_DATA_IN_WORDS = {
+    "dataset": "a data set called",
+    "size": "a number of examples of",
+    "sha256": "data of the sha256",
+}
 
 
 @dataclass(frozen=True)
@@ -62,6 +73,7 @@ def train_run(
     patience: Optional[int] = None,
     initial: Optional[PathLike] = None,
     about: Optional[dict[str, Any]] = None,
+    split: Optional[Mapping[str, str]] = None,
     minutes: Optional[float] = None,
     resume: bool = False,
     device: Optional[mx.Context] = None,
@@ -82,13 +94,17 @@ def train_run(
     validation : Examples, optional
         What the weights are chosen on, of the same kind: how well the codes do there is measured
         after each pass over `examples` (at most 20 times a run), see
-        :mod:`tripletnet.training.held_out`, and the best weights become the encoder.
+        :mod:`tripletnet.training.held_out`, and the latest weights that it finds no better ones
+        than become the encoder, see :class:`tripletnet.training.validation.Validation`.
     patience : int, optional
         Stop after so many measurements in a row without a better one.
     initial : str or Path, optional
         The run folder whose encoder gives the first weights.
     about : dict, optional
-        What else ``run.json`` is to tell, for JSON.
+        What else ``run.json`` is to tell, for JSON. Going on asks for the same ``source``.
+    split : mapping of str to str, optional
+        The part of each image by its content hash, for ``split.json``: how the run is judged later
+        on nothing that it has learnt from.
     minutes : float, optional
         Train about so long: a timed trial turns it into the number of images, which takes the
         place of the configuration's and is stored.
@@ -106,7 +122,7 @@ def train_run(
     ------
     InputError
         If `out` holds an unfinished run and `resume` was not asked for, or another run than this,
-        or the encoder of `initial` is another network.
+        or the encoder of `initial` is another network. What lies in `out` is as it was then.
     KeyboardInterrupt
         If the user interrupted: the state and the encoder as it is are saved then.
     """
@@ -114,25 +130,24 @@ def train_run(
     loss = make_loss(config, examples.supervision)
     config = settled(config, loss)
     data = examples.identity()
+    chosen = {**(about or {}), "initial": None if initial is None else str(initial)}
     checkpoints = Checkpoints(out, checkpoint_minutes)
     stored = read_description(out) if (out / DESCRIPTION).exists() else None
+    going_on = stored is not None and resume
     if stored is not None and resume:
         # the number of images that minutes came to was settled when the run was started
         config = config.replace(images=stored["training"]["images"]) if minutes else config
         longer = config.images > stored["training"]["images"]
         asked = config.replace(images=stored["training"]["images"]) if longer else config
-        _refuse_difference(out, stored, {"data": data, "training": asked.to_json()})
+        _refuse_difference(out, stored, asked, data, chosen)
         if stored["finished"] and not longer:
             return TrainedRun(out, *load_run(out, device))
-    else:
-        if stored is not None and not stored["finished"]:
-            raise InputError(
-                f"{out}: holds an unfinished run: add --resume to go on with it, or take another "
-                "--out"
-            )
-        checkpoints.keep(0)
-        if minutes is not None:
-            config = config.replace(images=images_for_minutes(minutes, examples, config, device))
+    elif stored is not None and not stored["finished"]:
+        raise InputError(
+            f"{out}: holds an unfinished run: add --resume to go on with it, or take another --out"
+        )
+    elif minutes is not None:
+        config = config.replace(images=images_for_minutes(minutes, examples, config, device))
 
     encoder = make_encoder(config, examples)
     trainer, history = make_trainer(
@@ -170,12 +185,18 @@ def train_run(
             "training": config.to_json(),
             "images_seen": trainer.images_seen,
             "finished": finished,
-            **(about or {}),
+            **chosen,
         }
 
+    first = None if initial is None else _weights_for(encoder, config, initial)
+    if not going_on:
+        clear_run(out)
+    if split is not None and not (out / SPLIT).exists():
+        write_json(out / SPLIT, split_to_json(split))
     trainer.start()
-    if initial is not None and trainer.step == 0:
-        _take_weights(encoder, initial)
+    if first is not None and trainer.step == 0:
+        for name, parameter in encoder._collect_params_with_prefix().items():
+            parameter.set_data(first[name].data())
     write_description(out, describe(finished=False))
     try:
         trainer.run()
@@ -189,27 +210,40 @@ def train_run(
     return TrainedRun(out, *load_run(out, device))
 
 
-def _take_weights(encoder: EncoderBlock, run: PathLike) -> None:
-    """Give `encoder` the weights of the encoder of another run."""
+def _weights_for(
+    encoder: EncoderBlock, config: TrainingConfig, run: PathLike
+) -> dict[str, mx.gluon.Parameter]:
+    """Return the weights of the encoder of another run, by the names that `encoder` has."""
     other, description = load_run(run)
     if type(other) is not type(encoder) or other.arguments != encoder.arguments:
         named = description["network"]
         raise InputError(
-            f"{run}: its encoder is {named['name']} with {named['arguments']}, which differs from "
-            f"{encoder.arguments} of this run: ask for the same network"
+            f"{run}: its encoder is {named['name']} with {named['arguments']}, and this run's is "
+            f"{config.network} with {encoder.arguments}: ask for the same network"
         )
-    weights = other._collect_params_with_prefix()
-    for name, parameter in encoder._collect_params_with_prefix().items():
-        parameter.set_data(weights[name].data())
+    return other._collect_params_with_prefix()
 
 
-def _refuse_difference(out: Path, stored: dict[str, Any], ours: dict[str, Any]) -> None:
+def _refuse_difference(
+    out: Path,
+    stored: dict[str, Any],
+    config: TrainingConfig,
+    data: dict[str, Any],
+    chosen: dict[str, Any],
+) -> None:
     """Raise InputError if a run was started on other data or with other choices."""
     # what a run of an earlier version does not name was as it is by default
     known = {**TrainingConfig(images=1).to_json(), **stored["training"]}
-    for part, told in (("data", stored["data"]), ("training", known)):
-        for key, value in json.loads(json.dumps(ours[part])).items():
-            before = told.get(key)
+    in_words = {_DATA_IN_WORDS.get(key, key): value for key, value in data.items()}
+    stored_data = {_DATA_IN_WORDS.get(key, key): value for key, value in stored["data"].items()}
+    for told, ours in (
+        (known, config.to_json()),
+        (stored, {"initial": chosen["initial"]}),
+        (stored.get("source", {}), chosen.get("source", {})),  # before the data that come of it
+        (stored_data, in_words),
+    ):
+        for key, value in json.loads(json.dumps(ours)).items():
+            before = told.get(key, value)
             if before != value:
                 raise InputError(
                     f"{out}: the run was started with {key} {before!r}, not {value!r}: resume it "

@@ -92,8 +92,19 @@ class Validation(Callback):
         return {"rows": self.rows, "worse": self._worse}
 
     def restore(self, state: Any) -> None:
-        """Take the measurements back."""
+        """Take the measurements back.
+
+        Raises
+        ------
+        InputError
+            If the weights that were kept are gone.
+        """
         self.rows, self._worse = state["rows"], state["worse"]
+        if self.rows and not self.best.exists():
+            raise InputError(
+                f"{self.best}: no such file, and it held the weights that are kept: start the run "
+                "again in another folder"
+            )
 
 
 def standard_error(share: float, trials: int) -> float:
