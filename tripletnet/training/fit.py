@@ -134,7 +134,7 @@ def fit_encoder(
 
 
 def fit_control(
-    images: ImageSet, config: TrainingConfig, learning_rate: float = 0.03, **options: Any
+    images: ImageSet, config: TrainingConfig, learning_rate: float = 0.02, **options: Any
 ) -> Classifier:
     """Train the control: the same layers end to end as a classifier, on as many images.
 
