@@ -35,7 +35,9 @@ from tripletnet.training.trainer import Trainer
 
 WARM_UP, STEPS = 3, 10
 ALTERED = {
-    name: value for name, value in DEFAULTS["views"].items() if name not in ("network", "loss")
+    name: value
+    for name, value in DEFAULTS["views"].items()
+    if name not in ("network", "loss", "batch_size", "temperature")
 }
 
 

@@ -186,7 +186,14 @@ def test_images_may_lie_anyhow_in_memory():
         np.testing.assert_array_equal(a, b)
 
 
-RECENT = ({"hue": 40.0}, {"crop": 0.5}, {"rotate": 20.0}, {"shrink": 0.3}, {"jpeg": 5})
+RECENT = (
+    {"hue": 40.0},
+    {"crop": 0.5},
+    {"rotate": 20.0},
+    {"text": 0.5},
+    {"shrink": 0.3},
+    {"jpeg": 5},
+)
 
 
 @pytest.mark.parametrize("one", RECENT, ids=str)
@@ -199,7 +206,7 @@ def test_what_alters_each_image_by_itself(one):
     np.testing.assert_array_equal(images, kept)
     np.testing.assert_array_equal(altered, alter(images, np.random.default_rng(1)))
     changed = (altered != images).any(axis=(1, 2, 3))
-    if "shrink" in one or "jpeg" in one:  # every other image
+    if {"shrink", "jpeg", "text"} & set(one):  # every other image
         assert 0.25 < changed.mean() < 0.75
     else:
         assert changed.mean() > 0.9
@@ -257,6 +264,7 @@ def test_colours_change_within_bounds():
         {"colour": 1.0},
         {"hue": -1},
         {"rotate": 181},
+        {"text": 1.5},
         {"shrink": 0.0},
         {"jpeg": 0},
         {"jpeg": 101},

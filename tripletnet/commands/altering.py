@@ -20,5 +20,6 @@ def add_alteration_options(parser: argparse.ArgumentParser) -> None:
     add("--rotate", type=float, metavar="DEGREES", help="rotate by up to so much")
     add("--colour", type=float, help="change brightness, contrast, saturation by up to this share")
     add("--hue", type=float, metavar="DEGREES", help="turn the hues by up to so much")
+    add("--text", type=float, help="write letters over half, up to this share of the height high")
     add("--shrink", type=float, help="shrink half of the images to this share or more, and enlarge")
     add("--jpeg", type=int, metavar="QUALITY", help="save half of them as JPEG of this or better")

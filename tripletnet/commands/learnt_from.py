@@ -185,11 +185,15 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "views": {
         "network": "residual",
         "loss": "nt-xent",
+        # each view is told from all others of the batch: the more, the finer
+        "batch_size": 768,
+        "temperature": 0.05,
         "crop": 0.5,
-        "colour": 0.3,
-        "rotate": 6.0,
-        "hue": 20.0,
-        "shrink": 0.5,
-        "jpeg": 40,
+        "rotate": 8.0,
+        "colour": 0.4,
+        "hue": 30.0,
+        "text": 0.3,
+        "shrink": 0.25,
+        "jpeg": 10,
     },
 }

@@ -68,10 +68,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--temperature",
         type=float,
-        default=0.1,
-        help="of losses that have one (default: %(default)s)",
+        help="of losses that have one (default: 0.1; 0.05 for --positives)",
     )
-    add("--batch-size", type=int, help="images a step (default: 384 for cifar10, else 192)")
+    add(
+        "--batch-size",
+        type=int,
+        help="images a step (default: 384 for cifar10, 768 for --positives, else 192)",
+    )
     add("--optimizer", default="sgd", help="sgd (with momentum) or adam (default: %(default)s)")
     add("--learning-rate", type=float, help="the highest (default: the loss's own)")
     add("--weight-decay", type=float, default=5e-4, help="L2 penalty (default: %(default)s)")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tripletnet.data.alter import text
 from tripletnet.data.opencv import cv2
 from tripletnet.errors import InputError
 
@@ -31,6 +32,8 @@ class Augmentation:
         Turn the hues by up to so many degrees of the colour circle, either way.
     rotate : float
         Rotate about the centre by up to so many degrees, either way; the border is reflected.
+    text : float
+        Write four letters over every other image, up to this share of its height high.
     shrink : float
         Bring every other image to a share of its height and width, drawn between this and 1, and
         back to its size. 1 is off.
@@ -45,6 +48,7 @@ class Augmentation:
     colour: float = 0.0
     hue: float = 0.0
     rotate: float = 0.0
+    text: float = 0.0
     shrink: float = 1.0
     jpeg: int = 100
 
@@ -58,6 +62,8 @@ class Augmentation:
         for name in ("hue", "rotate"):
             if not 0 <= getattr(self, name) <= 180:
                 raise InputError(f"{name} is {getattr(self, name)}: give 0 to 180 degrees")
+        if not 0 <= self.text <= 1:
+            raise InputError(f"text is {self.text}: give a share of the height from 0 to 1")
         if not 0 < self.shrink <= 1:
             raise InputError(f"shrink is {self.shrink}: give a share from above 0 to 1")
         if not 1 <= self.jpeg <= 100:
@@ -66,7 +72,8 @@ class Augmentation:
     def __bool__(self) -> bool:
         """Tell whether images are altered at all."""
         moved = self.flip or self.shift or self.crop < 1 or self.rotate
-        return bool(moved or self.colour or self.hue or self.shrink < 1 or self.jpeg < 100)
+        recoloured = self.colour or self.hue or self.text
+        return bool(moved or recoloured or self.shrink < 1 or self.jpeg < 100)
 
     def __call__(self, images: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """Return altered copies of `images`, (N, H, W, 3) uint8."""
@@ -80,6 +87,8 @@ class Augmentation:
             images = recolour(images, self.colour, random)
         if self.hue:
             images = turn_hues(images, self.hue, random)
+        if self.text:
+            images = written(images, self.text, random)
         if self.shrink < 1:
             images = shrunk(images, self.shrink, random)
         if self.jpeg < 100:
@@ -151,6 +160,15 @@ def rotated(images: np.ndarray, degrees: float, random: np.random.Generator) -> 
         cv2.warpAffine(
             images[i], matrix, (width, height), dst=result[i], borderMode=cv2.BORDER_REFLECT
         )
+    return result
+
+
+def written(images: np.ndarray, tallest: float, random: np.random.Generator) -> np.ndarray:
+    """Return images, every other one with letters of up to `tallest` of its height over it."""
+    shares = random.uniform(0, tallest, len(images))
+    result = images.copy()
+    for i in np.flatnonzero(random.random(len(images)) < 0.5):
+        result[i] = text(result[i], shares[i], random)
     return result
 
 

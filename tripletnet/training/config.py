@@ -52,7 +52,7 @@ class TrainingConfig:
         How it falls afterwards.
     balance : {"classes", "images"}
         What is drawn evenly into batches.
-    flip, shift, crop, colour, hue, rotate, shrink, jpeg
+    flip, shift, crop, colour, hue, rotate, text, shrink, jpeg
         Augmentation: see :class:`tripletnet.data.augment.Augmentation`.
     seed : int
         Decides the first weights, the batches and their augmentation.
@@ -89,6 +89,7 @@ class TrainingConfig:
     colour: float = 0.0
     hue: float = 0.0
     rotate: float = 0.0
+    text: float = 0.0
     shrink: float = 1.0
     jpeg: int = 100
     seed: int = 0
