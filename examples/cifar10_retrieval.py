@@ -16,7 +16,12 @@ from typing import Any, Optional
 
 import numpy as np
 
-from tripletnet.command import CommandParser, run_command
+from tripletnet.command import (
+    CommandParser,
+    add_tensorboard,
+    run_command,
+    tensorboard_folder,
+)
 from tripletnet.commands.learnt_from import DEFAULTS
 from tripletnet.data import Splits, find_cifar10, load_cifar10, load_digits
 from tripletnet.data.download import DownloadError
@@ -64,6 +69,7 @@ def parser() -> CommandParser:
     add("--out", type=Path, help="the run folder (default: runs/DATASET-LOSS-MINING)")
     add("--resume", action="store_true", help="go on with the run in --out that was stopped")
     add("--no-control", action="store_true", help="leave out the CNN trained end to end")
+    add_tensorboard(options)
     add("--seed", type=int, default=0)
     add("--device", default="cpu", help="cpu, gpu or gpu:N (the GPU is untested)")
     add("--quiet", action="store_true", help="no progress bars")
@@ -97,6 +103,7 @@ def main(args: argparse.Namespace) -> None:
 
     where = device(args.device)
     out = args.out or Path("runs") / f"{dataset}-{args.loss}-{args.mining}"
+    tensorboard = tensorboard_folder(args.tensorboard, out)
     config = TrainingConfig(
         network=args.network,
         loss=args.loss,
@@ -110,7 +117,14 @@ def main(args: argparse.Namespace) -> None:
         config = config.replace(images=images)
 
     run = train_run(
-        train, config, out, minutes=args.minutes, resume=args.resume, device=where, quiet=args.quiet
+        train,
+        config,
+        out,
+        minutes=args.minutes,
+        resume=args.resume,
+        device=where,
+        tensorboard=tensorboard,
+        quiet=args.quiet,
     )
     config = config.replace(images=run.description["training"]["images"])
     train_codes = encode(run.encoder, train, device=where)

@@ -250,13 +250,14 @@ def test_going_on_gives_the_same_bits_before_and_after_the_thaw(
     }
     whole = trained(images, tmp_path / "whole", **choices)
 
-    def interrupt(self, trainer, result):
+    def interrupt(self, trainer):
         if trainer.step == stop:
             trainer._interrupted = True
+        return False
 
     config = CONFIG.replace(**choices)
     with monkeypatch.context() as patch:
-        patch.setattr(History, "on_step", interrupt)
+        patch.setattr(History, "wants_weights", interrupt)
         with pytest.raises(KeyboardInterrupt):
             train_run(images, config, tmp_path / "parts", quiet=True)
     parts = train_run(images, config, tmp_path / "parts", resume=True, quiet=True)

@@ -68,7 +68,7 @@ def test_history_has_a_row_for_each_window(finished):
     _, folder = finished
     with (folder / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["images", "loss", "learning_rate", "active", "spread"]
+    assert set(rows[0]) >= {"images", "loss", "learning_rate", "active", "spread", "norm"}
     assert [int(row["images"]) for row in rows] == [24 * (step + 1) for step in range(STEPS)]
     rates = [learning_rate(step, STEPS, 0.05) for step in range(STEPS)]
     assert [float(row["learning_rate"]) for row in rows] == pytest.approx(rates, rel=1e-5)
@@ -198,12 +198,12 @@ def test_going_on_from_other_weights_or_with_another_split_is_refused(run_copy):
 def test_what_is_refused_leaves_a_finished_run_as_it_was(run_copy, tmp_path):
     images, folder = run_copy
     (folder / "split.json").write_text("the split of the run")
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     other = tmp_path / "other"
     train_run(images, CONFIG.replace(code_size=9, images=24), other)
     with pytest.raises(InputError, match="ask for the same network"):
         train_run(images, CONFIG, folder, initial=other, split={"0": "train"})
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
 
 
 def test_nothing_of_an_earlier_run_mixes_with_a_new_one(run_copy, monkeypatch):

@@ -23,7 +23,8 @@ from tripletnet.training import (
     images_for_minutes,
     train_run,
 )
-from tripletnet.training.callbacks import CollapseWatch, History, StepResult
+from tripletnet.training.callbacks import History, StepResult
+from tripletnet.training.collapse import CollapseWatch
 from tripletnet.training.fit import make_encoder, make_loss
 from tripletnet.training.schedule import SCHEDULES, learning_rate
 from tripletnet.training.sgd import MomentumSGD
@@ -164,21 +165,46 @@ def test_collapsed_codes_are_warned_of():
     with runtime_warnings() as caught:
         fit_encoder(images, CONFIG.replace(images=24 * 25))
     assert len(caught) == 1
-    assert "the codes have collapsed" in caught[0]
-    assert "the loss is stuck at 1.000" in caught[0]
+    assert "the codes have collapsed" in caught[0] and "the loss is stuck at 1.000" in caught[0]
+    assert "steps were so long" not in caught[0]  # they were not
+
+
+@pytest.mark.parametrize(
+    ("changes", "advice"),
+    [
+        ({"loss": "triplet", "mining": "batch-hard"}, "start again with mining semi-hard or all"),
+        ({"loss": "margin", "mining": "batch-hard"}, "start again with mining semi-hard or all"),
+        ({"loss": "nt-xent"}, "start again with a learning rate"),
+    ],
+    ids=["triplet", "margin", "nt-xent"],
+)
+def test_a_collapse_names_its_cause(changes, advice):
+    """Nothing can be learnt from noise, so that a step that is too long is never made good."""
+    pixels = np.random.default_rng(5).integers(0, 256, (30, 12, 12, 3), dtype=np.uint8)
+    noise = ImageSet("noise", pixels, np.arange(30) % 3, "abc")
+    with runtime_warnings() as caught:
+        fit_encoder(noise, CONFIG.replace(images=24 * 40, learning_rate=5.0, **changes))
+    (warning,) = caught
+    assert advice in warning
+    assert "a learning rate well below 5: steps were so long that the norm" in warning
 
 
 def test_collapse_is_warned_of_once_and_only_if_it_lasts():
     watch = CollapseWatch(spread=1e-3, patience=3)
+    trainer = types.SimpleNamespace(config=CONFIG, loss=make_loss(CONFIG))
     with runtime_warnings() as caught:
         for spread in (0.0, 0.0, 0.5, 0.0, 0.0):
-            watch.on_step(None, StepResult(7, 168, 1.0, 0.1, {"spread": spread}))
-        watch.on_step(None, StepResult(8, 192, 1.0, 0.1, {}))
+            watch.on_step(trainer, StepResult(7, 168, 1.0, 0.1, {"spread": spread, "norm": 2.0}))
+        watch.on_step(trainer, StepResult(8, 192, 1.0, 0.1, {}))
         assert caught == []
+        watch, stopped = CollapseWatch(spread=1e-3, patience=3), watch
+        watch.restore(stopped.state())
         for step in range(9, 14):
-            watch.on_step(None, StepResult(step, 24 * step, 1.0, 0.1, {"spread": 0.0}))
+            statistics = {"spread": 0.0, "norm": 30.0}
+            watch.on_step(trainer, StepResult(step, 24 * step, 1.0, 0.1, statistics))
     assert len(caught) == 1
     assert "collapsed: after 264 images" in caught[0]
+    assert "normalisation has gone from 2 to 30" in caught[0]
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Callable, NoReturn, Optional
+from typing import Any, Callable, NoReturn, Optional, Union
 
 from tripletnet.errors import InputError
+from tripletnet.extras import load_tensorboardx
 from tripletnet.registry import DISTANCES
 
 # what a path that was given can be at fault for
@@ -53,6 +54,33 @@ def add_distance(parser: argparse.ArgumentParser) -> None:
     """Describe the option --distance of commands that measure."""
     text = f"how far two codes are apart: {DISTANCES} (default: %(default)s)"
     parser.add_argument("--distance", default="squared", help=text)
+
+
+def add_tensorboard(parser: argparse.ArgumentParser) -> None:
+    """Describe the option --tensorboard."""
+    parser.add_argument(
+        "--tensorboard",
+        nargs="?",
+        type=Path,
+        const=True,
+        metavar="FOLDER",
+        help="write what TensorBoard shows into FOLDER/NAME-OF-THE-RUN (default: into the run "
+        "folder)",
+    )
+
+
+def tensorboard_folder(given: Union[Path, bool, None], run: Path) -> Optional[Path]:
+    """Return where the option --tensorboard wants the event file of the run in `run`, if at all.
+
+    Raises
+    ------
+    InputError
+        If it is wanted and the extra `tensorboard` is not installed.
+    """
+    if given is None:
+        return None
+    load_tensorboardx()
+    return given / run.resolve().name if isinstance(given, Path) else run / "tensorboard"
 
 
 class CommandParser(argparse.ArgumentParser):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any, Optional
 
@@ -29,6 +30,8 @@ _LEFT_BEHIND = (
     "history.csv",
     "validation.csv",
     "curves.png",
+    "neighbours/*.png",
+    "tensorboard/events.out.tfevents.*.tripletnet",
     "checkpoint-*.npz",
 )
 
@@ -38,6 +41,9 @@ def clear_run(folder: PathLike) -> None:
     for pattern in _LEFT_BEHIND:
         for path in Path(folder).glob(pattern):
             path.unlink()
+    for name in ("neighbours", "tensorboard"):
+        with contextlib.suppress(OSError):  # it is not there, or holds something of the user's
+            (Path(folder) / name).rmdir()
 
 
 def save_run(folder: PathLike, encoder: EncoderBlock, network: str, **description: Any) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tripletnet.command import add_device, add_seed
+from tripletnet.command import add_device, add_seed, add_tensorboard, tensorboard_folder
 from tripletnet.commands.altering import add_alteration_options
 from tripletnet.commands.backbone_options import add_backbone_options
 from tripletnet.commands.learnt_from import (
@@ -91,6 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--save-minutes", type=float, default=5.0, help="between checkpoints (default: %(default)s)"
     )
     add_backbone_options(parser)
+    add_tensorboard(parser)
     add_seed(parser)
     add_device(parser)
     add("--quiet", action="store_true", help="no progress bar")
@@ -98,6 +99,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Train and say where the run lies."""
+    tensorboard = tensorboard_folder(args.tensorboard, args.out)
+
     from tripletnet.data.split import split_from_json
     from tripletnet.files import read_json
     from tripletnet.progress import stage_bars, write_left_out
@@ -153,6 +156,7 @@ def run(args: argparse.Namespace) -> None:
         resume=args.resume,
         device=where,
         checkpoint_minutes=args.save_minutes,
+        tensorboard=tensorboard,
         quiet=args.quiet,
     )
     print(f"{trained.description['images_seen']:,} images seen; run folder: {trained.folder}")

@@ -227,7 +227,7 @@ def _classes(judgement: Judgement) -> list[str]:
 def _training(judgement: Judgement, history: Rows, validation: Rows) -> list[str]:
     if not history:
         return []
-    figure = training_curves({"loss": history}, f"{judgement.dataset}: training", validation)
+    figure = training_curves(history, f"{judgement.dataset}: training", validation)
     return [_chart(figure, "Curves of training")]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tripletnet.backend import mx
+from tripletnet.distances import Distance, SquaredEuclidean
 
 
 class BatchLoss(mx.gluon.Block):
@@ -32,6 +33,16 @@ class BatchLoss(mx.gluon.Block):
 
     #: The learning rate of SGD with momentum 0.9 that is taken by default.
     learning_rate = 0.1
+
+    #: By which its pairs are measured, also for the history.
+    distance: Distance = SquaredEuclidean()
+
+    #: By how much a diff is to be farther away than a same before the loss lets the triplet be; 0
+    #: where the loss knows no such margin.
+    triplet_margin = 0.0
+
+    #: What else to try, beside a lower learning rate, when all codes have become one point.
+    collapse_advice = ""
 
     def __init__(self) -> None:
         super().__init__()

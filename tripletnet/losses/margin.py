@@ -81,6 +81,7 @@ class MarginLoss(BatchLoss):
         self.miner: Miner = MINERS.choose(mining)
         self.distance: Distance = DISTANCES.choose(distance)
         self.sampling = self.miner.sampling
+        self.collapse_advice = self.miner.collapse_advice
         with self.name_scope():
             self.boundary = self.params.get(
                 "boundary",

@@ -68,8 +68,10 @@ class TripletLoss(BatchLoss):
         self.miner: Miner = MINERS.choose(mining)
         self.distance: Distance = DISTANCES.choose(distance)
         self.soft_margin = soft_margin
+        self.triplet_margin = 0.0 if soft_margin else self.margin
         self.average = average or self._default_average()
         self.sampling = self.miner.sampling
+        self.collapse_advice = self.miner.collapse_advice
         self.needs_classes = self.sampling != "triplets"
         if self.average not in AVERAGES:
             raise InputError(f"average '{average}' is not known: use one of {', '.join(AVERAGES)}")

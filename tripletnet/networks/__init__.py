@@ -10,6 +10,7 @@ from tripletnet.networks.deep_ranking import DeepRanking
 from tripletnet.networks.residual import ResidualNet
 from tripletnet.networks.siamese import SiameseTriplet
 from tripletnet.networks.triplet_cnn import TripletCNN
+from tripletnet.networks.with_norms import WithNorms
 from tripletnet.registry import NETWORKS
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "ResidualNet",
     "SiameseTriplet",
     "TripletCNN",
+    "WithNorms",
     "get_network",
 ]
 

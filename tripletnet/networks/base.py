@@ -12,10 +12,14 @@ from tripletnet.errors import InputError
 _TINY = 1e-10
 
 
+def row_norms(F: Any, x: Any) -> Any:
+    """Return the Euclidean length of each row of `x`, (N, D), as (N, 1): sqrt(sum(x^2) + 1e-10)."""
+    return F.sqrt(F.sum(x * x, axis=1, keepdims=True) + _TINY)
+
+
 def normalize_rows(F: Any, x: Any) -> Any:
-    """Scale each row of `x`, (N, D), to unit Euclidean length: x / sqrt(sum(x^2) + 1e-10)."""
-    length = F.sqrt(F.sum(x * x, axis=1, keepdims=True) + _TINY)
-    return F.broadcast_div(x, length)
+    """Scale each row of `x`, (N, D), to unit Euclidean length."""
+    return F.broadcast_div(x, row_norms(F, x))
 
 
 class Pixels(mx.gluon.HybridBlock):

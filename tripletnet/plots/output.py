@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 
 from tripletnet.data.opencv import cv2
 from tripletnet.files import PathLike, atomic_path
@@ -31,6 +32,12 @@ def save_figure(figure: Figure, path: PathLike, dpi: int = 120) -> None:
     """Write a figure as PNG, whole or not at all."""
     with atomic_path(path) as scratch, any_letters():
         figure.savefig(scratch, dpi=dpi, format="png")
+
+
+def save_picture(picture: np.ndarray, path: PathLike) -> None:
+    """Write an RGB picture, (H, W, 3) uint8, as PNG, whole or not at all."""
+    with atomic_path(path) as scratch:
+        Image.fromarray(picture).save(scratch, format="png")
 
 
 def figure_png(figure: Figure, dpi: int = 144) -> bytes:

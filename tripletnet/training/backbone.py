@@ -74,15 +74,20 @@ class Backbone:
         elif self._config.weights is not None:
             load_backbone(self._encoder, self._config.weights)
 
-    def prepare(self, step: int) -> None:
+    def prepare(self, step: int) -> bool:
         """Freeze the backbone or let it learn, as is due at `step`.
 
         Frozen, it has no gradients, and batch normalisation uses the statistics that it has and
         leaves them as they are.
+
+        Returns
+        -------
+        bool
+            Whether something has changed, so that a graph that was traced is no longer right.
         """
         frozen = step < self._frozen_steps
         if frozen == self._frozen:
-            return
+            return False
         self._frozen = frozen
         for parameter in self._learnt:
             parameter.grad_req = "null" if frozen else "write"
@@ -93,8 +98,7 @@ class Backbone:
                 block._kwargs["use_global_stats"] = frozen
 
         self._network.apply(set_statistics)
-        # the graph that was traced has the other setting
-        self._network.hybridize(static_alloc=True, static_shape=True)
+        return True
 
     def count_updates(self, optimizer: mx.optimizer.Optimizer, step: int) -> None:
         """Tell an optimiser that goes on at `step` how often it has updated what was frozen."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import sys
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
@@ -33,8 +33,8 @@ class StepResult:
     learning_rate : float
         The rate that the step used.
     statistics : dict
-        What the loss and the outputs told besides: ``active`` (share of triplets with a loss
-        above 0) and ``spread`` (half the mean squared distance of two codes of the batch).
+        What the codes and the loss told besides: docs/training.md says what each is. NaN where a
+        batch has no such pair.
     """
 
     step: int
@@ -133,7 +133,8 @@ class History(Callback):
             "learning_rate": result.learning_rate,
         }
         for name in result.statistics:
-            row[name] = sum(r.statistics[name] for r in window) / len(window)
+            known = [r.statistics[name] for r in window if not math.isnan(r.statistics[name])]
+            row[name] = sum(known) / len(known) if known else math.nan
         self.rows.append(row)
 
     def state(self) -> Any:
@@ -160,38 +161,3 @@ def write_rows(path: PathLike, rows: Sequence[Mapping[str, float]]) -> None:
     for row in rows:
         writer.writerow({n: f"{v:.6g}" if isinstance(v, float) else v for n, v in row.items()})
     write_text(path, text.getvalue())
-
-
-class CollapseWatch(Callback):
-    """Warn, once, when all codes have become the same point.
-
-    Parameters
-    ----------
-    spread : float
-        Below it the codes count as collapsed. Spread is half the mean squared distance of two
-        codes of a batch: 1 for codes all over the sphere, 0 for one point.
-    patience : int
-        For how many steps in a row.
-    """
-
-    def __init__(self, spread: float = 1e-3, patience: int = 20) -> None:
-        self._spread = spread
-        self._patience = patience
-        self._bad = 0
-
-    def on_step(self, trainer: Trainer, result: StepResult) -> None:
-        """Count the steps whose codes lie at one point."""
-        spread: Optional[float] = result.statistics.get("spread")
-        if spread is None or spread >= self._spread:
-            self._bad = 0
-            return
-        self._bad += 1
-        if self._bad == self._patience:
-            warnings.warn(
-                f"the codes have collapsed: after {result.images} images all of them are nearly "
-                f"the same point (spread {spread:.1e}) and the loss is stuck at "
-                f"{result.loss:.3f}; lower the learning rate (now {result.learning_rate:.3g}) or "
-                "take another seed",
-                RuntimeWarning,
-                stacklevel=2,
-            )

@@ -13,8 +13,9 @@ from tripletnet.losses import BatchLoss, SoftmaxCrossEntropy, get_loss, options_
 from tripletnet.networks import Classifier, EncoderBlock, get_network
 from tripletnet.registry import NETWORKS
 from tripletnet.training.backbone import check_backbone
-from tripletnet.training.callbacks import Callback, CollapseWatch, History, Progress, StepResult
+from tripletnet.training.callbacks import Callback, History, Progress, StepResult
 from tripletnet.training.checkpoint import Checkpoints
+from tripletnet.training.collapse import CollapseWatch
 from tripletnet.training.config import TrainingConfig
 from tripletnet.training.supervision import REMEDIES, require_fit
 from tripletnet.training.trainer import Trainer

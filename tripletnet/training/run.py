@@ -12,6 +12,7 @@ from tripletnet.backend import mx
 from tripletnet.data.examples import Examples
 from tripletnet.data.split import split_to_json
 from tripletnet.errors import InputError
+from tripletnet.extras import load_tensorboardx
 from tripletnet.files import PathLike, write_json
 from tripletnet.networks import EncoderBlock
 from tripletnet.plots import save_figure, training_curves
@@ -35,6 +36,8 @@ from tripletnet.training.fit import (
     settled,
 )
 from tripletnet.training.held_out import held_out
+from tripletnet.training.neighbour_grids import NeighbourGrids
+from tripletnet.training.tensorboard import TensorBoard
 from tripletnet.training.validation import Validation
 
 #: What tells one set of examples from another, see their ``identity``, for people.
@@ -78,6 +81,7 @@ def train_run(
     resume: bool = False,
     device: Optional[mx.Context] = None,
     checkpoint_minutes: float = 5.0,
+    tensorboard: Optional[PathLike] = None,
     quiet: bool = False,
 ) -> TrainedRun:
     """Train an encoder and leave a run folder behind.
@@ -115,6 +119,8 @@ def train_run(
         Where the network runs.
     checkpoint_minutes : float
         How often to save the state of the run.
+    tensorboard : str or Path, optional
+        A folder, this run's own, for curves and pictures that TensorBoard shows while it trains.
     quiet : bool
         No progress bar.
 
@@ -122,13 +128,16 @@ def train_run(
     ------
     InputError
         If `out` holds an unfinished run and `resume` was not asked for, or another run than this,
-        or the encoder of `initial` is another network. What lies in `out` is as it was then.
+        or the encoder of `initial` is another network, or the extra `tensorboard` is missing. What
+        lies in `out` is as it was then.
     KeyboardInterrupt
         If the user interrupted: the state and the encoder as it is are saved then.
     """
     out = Path(out)
     loss = make_loss(config, examples.supervision)
     config = settled(config, loss)
+    if tensorboard is not None:
+        load_tensorboardx()  # before all else
     data = examples.identity()
     chosen = {**(about or {}), "initial": None if initial is None else str(initial)}
     checkpoints = Checkpoints(out, checkpoint_minutes)
@@ -161,10 +170,17 @@ def train_run(
         quiet=quiet,
     )
     watch = None
+    looked_at, name = examples, "training images"
     if validation is not None and len(validation):
         every = max(len(examples) * examples.images_each, config.images // 20)
         watch = Validation(held_out(validation), out / "best.params", every, patience)
         trainer.callbacks.append(watch)
+        looked_at, name = validation, "validation images"
+    every = max(len(examples) * examples.images_each, config.images // 10)
+    grids = NeighbourGrids(looked_at, name, out / "neighbours", every, config.seed)
+    trainer.callbacks.append(grids)
+    if tensorboard is not None:
+        trainer.callbacks.append(TensorBoard(tensorboard, history, watch, grids))
 
     def save(finished: bool) -> None:
         history.save(out / "history.csv")
@@ -174,7 +190,7 @@ def train_run(
             title = (
                 f"{examples.name}: {config.network} network, {config.loss} loss ({config.mining})"
             )
-            figure = training_curves({"loss": history.rows}, title, measured)
+            figure = training_curves(history.rows, title, measured)
             save_figure(figure, out / "curves.png")
         save_run(out, encoder, config.network, **describe(finished))
 

@@ -17,6 +17,8 @@ from tripletnet.data.batches import batches
 from tripletnet.data.examples import Examples
 from tripletnet.errors import InputError
 from tripletnet.losses import BatchLoss
+from tripletnet.losses.batch_statistics import BatchStatistics
+from tripletnet.networks import EncoderBlock, WithNorms
 from tripletnet.training.backbone import Backbone
 from tripletnet.training.callbacks import Callback, StepResult
 from tripletnet.training.checkpoint import Checkpoints, TrainingState
@@ -69,6 +71,7 @@ class Trainer:
         checkpoints: Optional[Checkpoints] = None,
     ) -> None:
         self.network = network
+        self._with_norms = WithNorms(network) if isinstance(network, EncoderBlock) else None
         self.loss = loss
         self.config = config
         self.device = device or mx.cpu()
@@ -157,7 +160,7 @@ class Trainer:
             If the user interrupted. The step under way is finished first, and the state is saved
             where there are checkpoints.
         """
-        self.network.hybridize(static_alloc=True, static_shape=True)
+        self._trace_anew()
         source = batches(
             self._examples,
             self._sampler,
@@ -177,6 +180,10 @@ class Trainer:
                 callback.on_end(self)
         if self._interrupted:
             raise KeyboardInterrupt
+
+    def _trace_anew(self) -> None:
+        """Forget the graphs of the network: the next batch traces them again."""
+        (self._with_norms or self.network).hybridize(static_alloc=True, static_shape=True)
 
     def _loop(self, source: Iterator[tuple[np.ndarray, np.ndarray]]) -> None:
         pending: Optional[_Pending] = None
@@ -225,22 +232,30 @@ class Trainer:
             self.step, self.steps, self._peak, self.config.warmup, self.config.schedule
         )
         self._optimizer.set_learning_rate(rate)
-        self._backbone.prepare(self.step)
+        if self._backbone.prepare(self.step):
+            self._trace_anew()
         # what is random in the network, such as dropout, and in mining depends on the step alone
         mx.random.seed(self.config.seed * 1_000_003 + self.step)
         self.loss.random = np.random.default_rng((self.config.seed, self.step, 2))
         x = mx.nd.array(pixels, dtype="uint8", ctx=self.device)
         with mx.autograd.record():
-            outputs = self.network(x)
+            if self._with_norms is not None:
+                outputs, norms = self._with_norms(x)
+            else:
+                outputs, norms = self.network(x), None
             loss = self.loss(outputs, labels).mean()
         loss.backward()
         self._optimizer.step(1)
         self.step += 1
         statistics = dict(self.loss.statistics)
+        batch = None
         if self.loss.on_codes:
             centre = outputs.mean(axis=0)
             statistics["spread"] = 1.0 - (centre * centre).sum()
-        return _Pending(self.step, loss, rate, statistics)
+            batch = BatchStatistics(outputs, labels, self.loss)
+        if norms is not None:
+            statistics["norm"] = norms.mean()
+        return _Pending(self.step, loss, rate, statistics, batch)
 
     def _tell(self, pending: _Pending) -> None:
         """Wait for a queued step and tell the callbacks about it."""
@@ -249,7 +264,10 @@ class Trainer:
             images=pending.step * self.batch_size,
             loss=_number(pending.loss),
             learning_rate=pending.rate,
-            statistics={name: _number(value) for name, value in pending.statistics.items()},
+            statistics={
+                **(pending.batch.read() if pending.batch is not None else {}),
+                **{name: _number(value) for name, value in pending.statistics.items()},
+            },
         )
         if not math.isfinite(result.loss):
             raise TrainingError(
@@ -288,6 +306,7 @@ class _Pending:
     loss: Any
     rate: float
     statistics: dict[str, Any]
+    batch: Optional[BatchStatistics]
 
 
 def _number(value: Any) -> float:

@@ -59,6 +59,9 @@ class Miner:
     #: How batches are drawn for it: see :class:`tripletnet.losses.BatchLoss`.
     sampling = "balanced"
 
+    #: What else to try, beside a lower learning rate, when all codes have become one point.
+    collapse_advice = ""
+
     def mine(
         self, codes: Any, labels: np.ndarray, distance: Distance, random: np.random.Generator
     ) -> Mined:

@@ -38,6 +38,8 @@ def batch_hard(distances: np.ndarray, labels: np.ndarray) -> Triplets:
 class BatchHard(Miner):
     """The farthest same and the nearest diff of each anchor: see :func:`batch_hard`."""
 
+    collapse_advice = "mining semi-hard or all, as the hardest triplets lead a young network there"
+
     def mine(
         self, codes: Any, labels: np.ndarray, distance: Distance, random: np.random.Generator
     ) -> Triplets:
