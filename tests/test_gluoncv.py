@@ -132,3 +132,19 @@ def test_gluoncv_is_imported_only_when_it_is_used():
         "assert 'gluoncv' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_gluoncv_does_not_make_truncated_pictures_whole():
+    code = (
+        "import cv2, numpy as np;"
+        "from tripletnet.data.decode import ImageError, decode_image;"
+        "from tripletnet.runtime import load_gluoncv;"
+        "load_gluoncv();"
+        "noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8);"
+        "data = cv2.imencode('.jpg', noise)[1].tobytes();"
+        "exec('try: decode_image(data[:-200])\\nexcept ImageError: print(1)')"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout == "1\n"

@@ -188,7 +188,7 @@ def load_gluoncv() -> types.ModuleType:
     """Import GluonCV, which takes 2 s, and return it.
 
     It refuses to be imported beside PyTorch 2, which it does not need, so that PyTorch is out of
-    sight meanwhile.
+    sight meanwhile; and it makes Pillow take truncated images for whole ones, which is undone.
 
     Raises
     ------
@@ -196,6 +196,9 @@ def load_gluoncv() -> types.ModuleType:
         If GluonCV is not installed or something that it needs is missing.
     """
     load_mxnet()
+    from PIL import ImageFile
+
+    take_truncated = ImageFile.LOAD_TRUNCATED_IMAGES
     torch = sys.modules.get("torch")
     sys.modules["torch"] = None  # type: ignore[assignment]
     try:
@@ -207,6 +210,7 @@ def load_gluoncv() -> types.ModuleType:
             f"GluonCV cannot be imported ({error}): pip install 'gluoncv>=0.10.5'"
         ) from error
     finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = take_truncated
         del sys.modules["torch"]
         if torch is not None:
             sys.modules["torch"] = torch
