@@ -1,0 +1,55 @@
+"""Which rivals can be measured here, and why the others are left out."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Mapping
+from typing import Any, Callable, TypeVar
+
+Made = TypeVar("Made")
+
+INSTALL = 'pip install ".[bench]"'
+
+
+class LeftOut(Exception):
+    """A rival that cannot be measured here; the message says why."""
+
+
+def require(*packages: str) -> list[Any]:
+    """Import packages that only rivals need and return them.
+
+    Raises
+    ------
+    LeftOut
+        If one is not installed; the message tells how to install it.
+    """
+    modules = []
+    for package in packages:
+        try:
+            modules.append(importlib.import_module(package))
+        except ImportError as error:
+            missing = error.name or package
+            raise LeftOut(f"{missing} is not installed: {INSTALL}") from None
+    return modules
+
+
+def make_all(
+    makers: Mapping[str, Callable[[], Made]],
+) -> tuple[dict[str, Made], dict[str, str]]:
+    """Make those that can be made; return them, and why each of the others is left out."""
+    made: dict[str, Made] = {}
+    left_out: dict[str, str] = {}
+    for name, make in makers.items():
+        try:
+            made[name] = make()
+        except LeftOut as reason:
+            left_out[name] = str(reason)
+    return made, left_out
+
+
+def threads() -> int:
+    """Return how many threads MXNet was given, and so every rival is."""
+    from tripletnet.backend import mx  # noqa: F401  # sets the number where nobody has
+
+    return int(os.environ["OMP_NUM_THREADS"])
