@@ -1,32 +1,44 @@
-"""Decoding a folder into the cache, beside OpenCV alone on all cores, in turn in one run.
+"""Decoding a folder into the cache, beside OpenCV alone and the DataLoaders, in turn in one run.
 
-    python -m benchmarks.decoding FOLDER [--size 64] [--images 2000] [--rounds 5]
+    python -m benchmarks.decoding [FOLDER] [--size 64] [--images 2000] [--rounds 5]
 
 OpenCV alone is cv2.imread and cv2.resize, results thrown away, in a pool of as many threads as
-there are cores: with one task an image, and with 64 images a task. Ours also tells truncated files,
-hashes every file and writes the pixels to the disk. The files are read once before, so that all
-find them in memory. Ratios above 1 mean that ours is faster.
+there are cores: with one task an image, and with 64 images a task. The DataLoaders of Gluon and of
+PyTorch do the same in as many worker processes, which are there already, and hand over batches of
+256. Ours also tells truncated files, hashes every file and writes the pixels to the disk. The files
+are read once before, so that all find them in memory. Ratios above 1 mean that ours is faster.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Callable
 
 import cv2
 import numpy as np
 
+from benchmarks.command import needs_data, run_benchmark
+from benchmarks.contest import Contest, Work
+from benchmarks.rivals import make_all, require
 from tripletnet.data.cache import cached_images
 from tripletnet.data.decode import read_bytes
 from tripletnet.data.pictures import list_pictures
 from tripletnet.runtime import usable_cores
 
+OURS = "tripletnet"
+BATCH = 256
+
 
 def opencv_alone(files: list[str], size: int, images_a_task: int) -> None:
+    """Decode with OpenCV in a pool of threads."""
+
     def decode(start: int) -> None:
         for file in files[start : start + images_a_task]:
             cv2.resize(cv2.imread(file), (size, size))
@@ -37,57 +49,116 @@ def opencv_alone(files: list[str], size: int, images_a_task: int) -> None:
 
 
 def ours(files: list[str], stamps: np.ndarray, size: int) -> None:
+    """Decode into an empty cache."""
     with tempfile.TemporaryDirectory() as cache:
         images = cached_images("/", files, stamps, size=(size, size), fit="stretch", cache=cache)
         assert not images.failures, images.failures
 
 
-def seconds(run: Callable[[], None]) -> tuple[float, float]:
-    """Return the seconds on the clock and of all processors."""
-    start, start_cpu = time.perf_counter(), time.process_time()
-    run()
-    return time.perf_counter() - start, time.process_time() - start_cpu
+class Pictures:
+    """What a user of a DataLoader writes: one picture at an index."""
+
+    def __init__(self, files: list[str], size: int) -> None:
+        self.files = files
+        self.size = size
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return cv2.resize(cv2.imread(self.files[index]), (self.size, self.size))
 
 
-def spread(values: np.ndarray, digits: int = 0) -> str:
-    return (
-        f"{np.median(values):.{digits}f} ({values.min():.{digits}f} to {values.max():.{digits}f})"
+def run_through(loader: Iterable[object]) -> None:
+    """Take all batches and throw them away."""
+    for _ in loader:
+        pass
+
+
+def gluon(pictures: Pictures) -> Callable[[], None]:
+    """Return what decodes by Gluon's DataLoader."""
+    from tripletnet.backend import mx
+
+    loader = mx.gluon.data.DataLoader(pictures, BATCH, num_workers=usable_cores())
+    return partial(run_through, loader)
+
+
+def torch(pictures: Pictures) -> Callable[[], None]:
+    """Return what decodes by PyTorch's DataLoader."""
+    (data,) = require("torch.utils.data")
+    loader = data.DataLoader(
+        pictures,
+        BATCH,
+        num_workers=usable_cores(),
+        persistent_workers=True,
+        multiprocessing_context="fork",
     )
+    return partial(run_through, loader)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--size", type=int, default=64, help="height and width of the result")
-    parser.add_argument("--images", type=int, help="take so many, at random")
-    parser.add_argument("--rounds", type=int, default=5, help="how often each gets its turn")
-    options = parser.parse_args()
-    listing = list_pictures([options.folder])
+def rate(work: Callable[[], None], images: int) -> float:
+    """Return images/s."""
+    start = time.perf_counter()
+    work()
+    return images / (time.perf_counter() - start)
+
+
+def prepare(folder: Path, size: int, number: int) -> Work:
+    """Return all that decode, the files in memory and the workers begun."""
+    listing = list_pictures([needs_data(folder)])
     files = [f"{listing.root}/{file}" for file in listing.files]
-    if options.images:
-        files = np.random.default_rng(0).permutation(files)[: options.images].tolist()
+    if number:
+        files = np.random.default_rng(0).permutation(files)[:number].tolist()
     stamps = np.array([(s.st_size, s.st_mtime_ns) for s in map(Path.stat, map(Path, files))])
     for file in files:
         read_bytes(file)
     cv2.setNumThreads(1)
-    contestants = {
-        "tripletnet": lambda: ours(files, stamps, options.size),
-        "OpenCV, 1 image a task": lambda: opencv_alone(files, options.size, 1),
-        "OpenCV, 64 images a task": lambda: opencv_alone(files, options.size, 64),
-    }
-    # rounds x contestants x (clock, processors)
-    taken = np.array(
-        [[seconds(run) for run in contestants.values()] for _ in range(options.rounds)]
+    pictures = Pictures(files, size)
+    loaders, left_out = make_all(
+        {
+            "Gluon's DataLoader": partial(gluon, pictures),
+            "PyTorch's DataLoader": partial(torch, pictures),
+        }
     )
-    print(f"{len(files)} files of {stamps[:, 0].mean() / 1e3:.1f} kB to {options.size} pixels")
-    print(f"{'':26}{'images/s':>26}{'ratio':>24}{'processor us/image':>24}{'ratio':>24}")
-    for name, (clock, cpu) in zip(contestants, taken.transpose(1, 2, 0)):
-        ours_clock, ours_cpu = taken[:, 0].T
-        print(
-            f"{name:26}{spread(len(files) / clock):>26}{spread(clock / ours_clock, 2):>24}"
-            f"{spread(cpu / len(files) * 1e6):>24}{spread(cpu / ours_cpu, 2):>24}"
+    for loader in loaders.values():
+        loader()  # begins the workers
+    works: dict[str, Callable[[], None]] = {
+        OURS: lambda: ours(files, stamps, size),
+        "OpenCV, 1 image a task": lambda: opencv_alone(files, size, 1),
+        "OpenCV, 64 images a task": lambda: opencv_alone(files, size, 64),
+        **loaders,
+    }
+    said = f"{len(files):,} files of {stamps[:, 0].mean() / 1e3:.1f} kB on average."
+    return Work(
+        {name: partial(rate, work, len(files)) for name, work in works.items()},
+        left_out,
+        figures=lambda: {"summary": said},
+    )
+
+
+def contests(options: argparse.Namespace) -> list[Contest]:
+    """Return the one contest."""
+    root = Path(os.environ.get("TRIPLETNET_DATA", "TRIPLETNET_DATA"))
+    folder = options.folder or root / "sign-digits"
+    number = 64 if options.quick else options.images
+    return [
+        Contest(
+            name=f"decoding/{folder.name}",
+            title=f"Decoding the folder {folder.name} to {options.size} pixels",
+            unit="images/s",
+            prepare=partial(prepare, folder, options.size, number),
+            note="Ours also hashes every file, tells truncated ones and writes the cache.",
+            settings={"size": options.size, "images": number},
         )
+    ]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of this benchmark."""
+    parser.add_argument("folder", type=Path, nargs="?", help="default: the data's sign-digits")
+    parser.add_argument("--size", type=int, default=64, help="height and width of the result")
+    parser.add_argument("--images", type=int, help="take so many, at random")
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark("benchmarks.decoding", __doc__, contests, add_options)

@@ -17,7 +17,7 @@ from typing import Any, Callable
 
 import numpy as np
 
-from benchmarks.rivals import LeftOut, make_all, require, threads
+from benchmarks.rivals import LeftOut, make_all, named, require, threads
 from tripletnet.backend import mx
 from tripletnet.networks import EncoderBlock, get_network
 
@@ -26,6 +26,8 @@ Encode = Callable[[np.ndarray], np.ndarray]
 
 OURS = "tripletnet fp32"
 CALIBRATION_BATCHES = 4
+# by ONNX Runtime; what comes before and after the layers stays in fp32
+QUANTIZED = ("Conv", "Gemm", "MatMul", "AveragePool", "MaxPool", "Relu", "Add")
 # how far codes may be from ours: the lowest cosine of an image's two codes
 LOWEST_COSINE = {"fp32": 0.99999, "bf16": 0.999, "int8": 0.97}
 
@@ -62,12 +64,7 @@ def rival_encoders(
     """
     with tempfile.TemporaryDirectory() as scratch:
         makers = _makers(name, ours, pixels, Path(scratch))
-        chosen = {
-            rival: make
-            for rival, make in makers.items()
-            if not kinds or any(kind in rival for kind in kinds)
-        }
-        made, left_out = make_all(chosen)
+        made, left_out = make_all(named(makers, kinds))
         if not kinds:
             left_out["ONNX Runtime bf16"] = "it has no bf16 kernels for x86 processors"
         return made, left_out
@@ -217,8 +214,7 @@ def _quantized(path: Path, pixels: np.ndarray) -> Path:
             Batches(),
             quant_format=quantization.QuantFormat.QDQ,
             per_channel=True,
-            # what comes before and after the layers stays in fp32
-            op_types_to_quantize="Conv Gemm MatMul AveragePool MaxPool Relu Add".split(),
+            op_types_to_quantize=list(QUANTIZED),
         )
     finally:
         root.setLevel(level)

@@ -23,13 +23,14 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.page import put_between
 from benchmarks.turns import alternate
 from tripletnet.command import CommandParser, run_command
 from tripletnet.data.cifar10 import load_cifar10
 from tripletnet.data.images import ImageSet, Splits
 from tripletnet.errors import InputError
 from tripletnet.evaluation import SVMProbe, retrieval_metrics
-from tripletnet.files import finite, read_json, write_json, write_text
+from tripletnet.files import finite, read_json, write_json
 from tripletnet.retrieval.encode import encode
 from tripletnet.runtime import versions
 from tripletnet.training import Callback, StepResult, Trainer, TrainingConfig, TrainingError
@@ -55,7 +56,7 @@ ROWS: list[tuple[str, str, dict[str, Any]]] = [
 RATES = (0.025, 0.1, 0.4)  # around 0.1, the default of all losses
 HELD_OUT = 5_000
 EDGE = " \\*"
-START, END = "<!-- made by benchmarks/losses.py -->", "<!-- end -->"
+START = "<!-- made by benchmarks/losses.py -->"
 SKIPPED_STEPS, TIMED_STEPS = 4, 8  # a turn of --time
 
 
@@ -207,16 +208,6 @@ def table(cells: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def put_table(path: Path, text: str) -> None:
-    """Put the table between its marks in a Markdown file."""
-    page = path.read_text(encoding="utf-8")
-    before, start, rest = page.partition(START)
-    _, end, after = rest.partition(END)
-    if not (start and end):
-        raise InputError(f"{path}: has no lines {START} and {END}: add them where the table goes")
-    write_text(path, f"{before}{START}\n{text}\n{END}{after}")
-
-
 def stored(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """Return the cells that `path` holds, or none; they must be of the same settings."""
     if not path.exists():
@@ -260,7 +251,7 @@ def main(args: argparse.Namespace) -> None:
     text = table(cells)
     print(text)
     if args.table:
-        put_table(args.table, text)
+        put_between(args.table, START, text)
 
 
 if __name__ == "__main__":

@@ -1,99 +1,149 @@
-"""What each miner costs, as a share of a training step of the article's network.
+"""What mining and the loss cost: beside a training step, and beside PyTorch Metric Learning.
 
+    pip install ".[bench]"
     python -m benchmarks.mining [--rounds 5] [--batch 384] [--json FILE]
 
-A step is forward, triplet hinge over random triplets, backward and SGD with momentum on one batch
-of uint8 pixels. A miner starts from the batch's codes of 1,024 numbers and ends with its triplets:
-what a step waits for because of it. All take their turns, round after round.
+First each miner as a share of a training step of the article's network: a step is forward, triplet
+hinge over random triplets, backward and SGD with momentum on one batch of uint8 pixels; a miner
+starts from the batch's codes of 1,024 numbers and ends with its triplets. Then miner, loss and the
+gradient of the codes together, beside the same miner and loss of PyTorch Metric Learning.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
-from typing import Callable
+from functools import partial
+from typing import Any, Callable
 
 import numpy as np
 
-from benchmarks.turns import alternate, spread
+from benchmarks.command import run_benchmark
+from benchmarks.contest import Contest, Work
+from benchmarks.encoders import our_network
+from benchmarks.metric_learning import RIVALS, rival_loss
+from benchmarks.rivals import make_all
+from benchmarks.trainers import our_step
 from tripletnet.backend import mx
-from tripletnet.files import write_json
-from tripletnet.losses import RandomTriplets, SquaredEuclidean
+from tripletnet.losses import SquaredEuclidean, get_loss
 from tripletnet.losses.mining import MINERS, Miner
-from tripletnet.networks import TripletCNN
-from tripletnet.runtime import versions
-from tripletnet.training.sgd import MomentumSGD
 
 CLASSES, STEP = 10, "training step"
-STEPS, MININGS = 3, 10  # a turn
+STEPS, MININGS, LOSSES = 3, 10, 5  # a turn
+OURS, RIVAL = "tripletnet", "PyTorch Metric Learning"
 
 
-def training(batch: int) -> Callable[[], float]:
-    """Return what takes steps of training and tells the seconds of one."""
-    network = TripletCNN()
-    network.initialize(mx.init.MSRAPrelu())
-    network.hybridize(static_alloc=True, static_shape=True)
-    loss = RandomTriplets()
+def milliseconds(work: Callable[[], object], times: int) -> float:
+    """Return the time of one call, after one that does not count."""
+    work()
+    start = time.perf_counter()
+    for _ in range(times):
+        work()
+    return 1000 * (time.perf_counter() - start) / times
+
+
+def codes_and_labels(batch: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return codes of unit length in all directions, and their classes."""
+    codes = np.random.default_rng(0).normal(size=(batch, 1024))
+    codes /= np.linalg.norm(codes, axis=1, keepdims=True)
+    return codes.astype(np.float32), np.arange(batch) % CLASSES
+
+
+def prepare_shares(batch: int) -> Work:
+    """Return a training step and all miners."""
+    step = our_step(our_network("article"))
     pixels = np.random.default_rng(0).integers(0, 256, (batch, 3, 32, 32), dtype=np.uint8)
-    labels = np.zeros(batch, dtype=np.int64)
-    optimizer = mx.gluon.Trainer(
-        network.collect_params(), MomentumSGD(learning_rate=0.01), kvstore=None
-    )
-
-    def turn(steps: int = STEPS) -> float:
-        start = time.perf_counter()
-        for _ in range(steps):
-            with mx.autograd.record():
-                value = loss(network(mx.nd.array(pixels, dtype="uint8")), labels).mean()
-            value.backward()
-            optimizer.step(1)
-        mx.nd.waitall()
-        return (time.perf_counter() - start) / steps
-
-    turn(1)
-    return turn
-
-
-def mining(miner: Miner, batch: int) -> Callable[[], float]:
-    """Return what mines from one batch of codes and tells the seconds of one time."""
-    random = np.random.default_rng(0)
-    codes = random.normal(size=(batch, 1024))
-    codes = mx.nd.array(codes / np.linalg.norm(codes, axis=1, keepdims=True))
-    labels = np.arange(batch) % CLASSES
+    array, labels = codes_and_labels(batch)
+    codes, random = mx.nd.array(array), np.random.default_rng(0)
     distance = SquaredEuclidean()
 
-    def turn(times: int = MININGS) -> float:
-        start = time.perf_counter()
-        for _ in range(times):
-            miner.mine(codes, labels, distance, random)
-        return (time.perf_counter() - start) / times
+    def mine(miner: Miner) -> float:
+        work = partial(miner.mine, codes, labels, distance, random)
+        return milliseconds(work, MININGS)
 
-    turn(1)
-    return turn
+    slots: dict[str, Callable[[], float]] = {
+        STEP: partial(milliseconds, lambda: step(pixels)(), STEPS)
+    }
+    slots.update((name, partial(mine, kind())) for name, kind in MINERS.items())
+    return Work(slots)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5, help="how often each gets its turn")
-    parser.add_argument("--batch", type=int, default=384, help="images a batch")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write every figure there")
-    options = parser.parse_args()
-    if options.batch % 3:
-        parser.error(f"--batch is {options.batch}: give a multiple of 3")
+def our_loss(
+    loss: str, mining: str, options: dict[str, Any], codes: np.ndarray, labels: np.ndarray
+) -> Callable[[], tuple[float, np.ndarray]]:
+    """Return what mines, and gives the loss of codes and its gradient."""
+    function = get_loss(loss, mining, **options)
+    function.bind(CLASSES)
+    function.initialize()
+    function.random = np.random.default_rng(0)
+    x = mx.nd.array(codes)
+    x.attach_grad()
 
-    slots = {STEP: training(options.batch)}
-    slots.update((name, mining(kind(), options.batch)) for name, kind in MINERS.items())
-    measured = alternate(slots, options.rounds)
-    print(f"batches of {options.batch}, {CLASSES} classes, {options.rounds} rounds")
-    print(f"{'':20}{'milliseconds':>26}{'% of a step':>26}")
-    for name, seconds in measured.items():
-        share = 100 * seconds / measured[STEP]
-        print(f"{name:20}{spread(1000 * seconds, 2):>26}{spread(share, 2):>26}")
-    if options.json:
-        figures = {name: seconds.tolist() for name, seconds in measured.items()}
-        write_json(options.json, {**versions(), "batch": options.batch, "seconds": figures})
+    def run() -> tuple[float, np.ndarray]:
+        with mx.autograd.record():
+            value = function(x, labels).mean()
+        value.backward()
+        return float(value.asscalar()), x.grad.asnumpy()
+
+    return run
+
+
+def sideways(gradient: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return a gradient without its part along the codes, which their normalisation cancels."""
+    return gradient - (gradient * codes).sum(axis=1, keepdims=True) * codes
+
+
+def prepare_loss(loss: str, mining: str, options: dict[str, Any], batch: int) -> Work:
+    """Return our loss and theirs, after a check that value and gradient agree."""
+    codes, labels = codes_and_labels(batch)
+    works = {OURS: our_loss(loss, mining, options, codes, labels)}
+    rivals, left_out = make_all({RIVAL: lambda: rival_loss(loss, mining, options, codes, labels)})
+    works.update(rivals)
+    found = {name: work() for name, work in works.items()}
+    ours, our_gradient = found[OURS]
+    for name, (value, gradient) in found.items():
+        apart = sideways(gradient - our_gradient, codes)
+        off = max(abs(value - ours), float(np.abs(apart).max() / np.abs(our_gradient).max()))
+        if not off < 1e-3 and "weighted" not in mining:  # which draws by chance
+            raise SystemExit(f"{name}: loss {value}, ours {ours}; the larger difference is {off}")
+    return Work(
+        {name: partial(milliseconds, work, LOSSES) for name, work in works.items()},
+        left_out,
+        figures=lambda: {"loss": {name: value for name, (value, _) in found.items()}},
+    )
+
+
+def contests(options: argparse.Namespace) -> list[Contest]:
+    """Return the share of a step, and one contest for each loss and miner that both have."""
+    batch = 24 if options.quick else options.batch
+    batch -= batch % 3
+    settings = {"batch": batch, "classes": CLASSES, "code_size": 1024}
+    shares = Contest(
+        name="mining/step",
+        title=f"Miners beside a training step of the article's network, batches of {batch}",
+        unit="milliseconds",
+        prepare=partial(prepare_shares, batch),
+        reading="share",
+        settings=settings,
+    )
+    pairs = [
+        Contest(
+            name=f"mining/{loss} {mining}",
+            title=f"Loss `{loss}`, mining `{mining}`, and the codes' gradient, batches of {batch}",
+            unit="milliseconds",
+            prepare=partial(prepare_loss, loss, mining, arguments, batch),
+            reading="time",
+            settings=settings,
+        )
+        for loss, mining, arguments in RIVALS
+    ]
+    return [shares, *pairs]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of this benchmark."""
+    parser.add_argument("--batch", type=int, default=384, help="images a batch (default: 384)")
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark("benchmarks.mining", __doc__, contests, add_options)

@@ -15,22 +15,37 @@ from tripletnet.backend import mx
 from tripletnet.networks import EncoderBlock, get_network
 
 
-def multiply_adds(network: EncoderBlock) -> int:
-    """Return the multiply-adds of a network's convolutions and dense layers for one image."""
+def by_layer(network: EncoderBlock) -> list[int]:
+    """Return the multiply-adds of each convolution and dense layer for one image, in order."""
     symbol = network.layers(mx.sym.var("input"))
     inner = symbol.get_internals()
     side = network.image_size
     _, shapes, _ = inner.infer_shape(input=(1, 3, side, side))
     shape_of = dict(zip(inner.list_outputs(), shapes))
     nodes = json.loads(symbol.tojson())["nodes"]
-    total = 0
+    counts = []
     for node in nodes:
         if node["op"] in ("Convolution", "FullyConnected"):
             weight = shape_of[nodes[node["inputs"][1][0]]["name"]]
             output = shape_of[f"{node['name']}_output"]
             # a convolution uses its weights at every point, a dense layer once
-            total += math.prod(weight) * math.prod(output[2:])
-    return total
+            counts.append(math.prod(weight) * math.prod(output[2:]))
+    return counts
+
+
+def multiply_adds(network: EncoderBlock) -> int:
+    """Return the multiply-adds of a network's convolutions and dense layers for one image."""
+    return sum(by_layer(network))
+
+
+def training_multiply_adds(network: EncoderBlock) -> int:
+    """Return the multiply-adds of a training step for one image.
+
+    Backward, the gradients of the inputs and of the weights cost a forward pass each; that of the
+    pixels is not needed.
+    """
+    layers = by_layer(network)
+    return 3 * sum(layers) - layers[0]
 
 
 def main() -> None:

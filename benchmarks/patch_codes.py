@@ -9,9 +9,9 @@ from typing import Optional
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from tripletnet.codes_file import EncodedImages, read_codes
+from tripletnet.codes_file import EncodedImages, read_codes, write_codes
 from tripletnet.data import load_cifar10
-from tripletnet.files import PathLike
+from tripletnet.files import PathLike, cache_folder
 
 PATCH, STRIDE, FILTERS = 6, 2, 256
 
@@ -81,6 +81,27 @@ def patch_codes(
     return train, test
 
 
+def stored_patch_codes(root: Optional[PathLike] = None) -> tuple[EncodedImages, EncodedImages]:
+    """Return the same, from files in the user's cache if they have been made before: 250 MB."""
+    paths = [
+        cache_folder() / "benchmarks" / f"patch-codes-{part}.npz" for part in ("train", "test")
+    ]
+    if not all(path.exists() for path in paths):
+        for path, codes in zip(paths, patch_codes(root)):
+            write_codes(path, codes)
+    train, test = (read_codes(path) for path in paths)
+    return train, test
+
+
+def noise_codes(count: int, code_size: int = 64, classes: int = 10) -> EncodedImages:
+    """Return codes that need no data: random ones, a little nearer to those of their class."""
+    random = np.random.default_rng(count)
+    labels = np.arange(count) % classes
+    codes = random.normal(size=(count, code_size)) + np.eye(code_size)[labels]
+    codes /= np.linalg.norm(codes, axis=1, keepdims=True)
+    return EncodedImages(codes.astype(np.float32), labels)
+
+
 def add_code_options(parser: argparse.ArgumentParser) -> None:
     """Let a benchmark's user choose the codes."""
     parser.add_argument("--train", type=Path, metavar="FILE.npz", help="50,000 codes and labels")
@@ -90,6 +111,8 @@ def add_code_options(parser: argparse.ArgumentParser) -> None:
 
 def chosen_codes(options: argparse.Namespace) -> tuple[EncodedImages, EncodedImages]:
     """Return the codes of the files named, or those of patches of CIFAR-10's images."""
+    if getattr(options, "quick", False):
+        return noise_codes(600), noise_codes(300)
     if options.train is None or options.test is None:
-        return patch_codes(options.root)
+        return stored_patch_codes(options.root)
     return read_codes(options.train), read_codes(options.test)

@@ -1,31 +1,33 @@
 """The SVM probe beside scikit-learn's LinearSVC at the same C, in turn in one run.
 
     pip install ".[bench]"
-    python -m benchmarks.probe [--C 0.1 1] [--rounds 5] [--train FILE --test FILE] [--json FILE]
+    python -m benchmarks.probe [--C 0.1 1] [--codes 5000 50000] [--rounds 5]
+                               [--train FILE --test FILE] [--json FILE]
 
 Without --train and --test the codes are those of patches of CIFAR-10's images, of 1,024 numbers.
 The objectives are computed anew from each solution, in double precision: the worst class's and the
-sum over the classes, relative to LinearSVC's. One round of 50,000 codes takes some minutes.
+sum over the classes, relative to LinearSVC's. One round of 50,000 codes takes a minute or more,
+so that they have --long-rounds.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
-from typing import Any, Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 from sklearn.svm import LinearSVC
 
+from benchmarks.command import run_benchmark
+from benchmarks.contest import Contest, Work
 from benchmarks.patch_codes import add_code_options, chosen_codes
-from benchmarks.turns import alternate, spread
 from tripletnet.codes_file import EncodedImages
 from tripletnet.evaluation import SVMProbe
-from tripletnet.files import write_json
-from tripletnet.runtime import usable_cores, versions
 
 OURS, RIVAL = "SVMProbe", "LinearSVC"
+LONG = 20_000  # more codes than these take long
 
 
 def objective(svm: Any, data: EncodedImages) -> np.ndarray:
@@ -40,60 +42,69 @@ def objective(svm: Any, data: EncodedImages) -> np.ndarray:
     return value
 
 
-def compare(C: float, train: EncodedImages, test: EncodedImages, rounds: int) -> dict[str, Any]:
-    """Fit both in turn, print a table and return its figures."""
+def first(count: int, data: EncodedImages) -> EncodedImages:
+    """Return the first codes of a set, whose order is random."""
+    assert data.labels is not None
+    return EncodedImages(data.codes[:count], data.labels[:count])
+
+
+def prepare(C: float, count: int, options: argparse.Namespace) -> Work:
+    """Return both fits, and what compares their solutions."""
+    train, test = chosen_codes(options)
+    train = first(count, train)
     svms = {
         OURS: SVMProbe(C=C),
         RIVAL: LinearSVC(C=C, dual=False, tol=1e-4, intercept_scaling=1, max_iter=10_000),
     }
 
-    def slot(svm: Any) -> Callable[[], float]:
-        def seconds() -> float:
-            start = time.perf_counter()
-            svm.fit(train.codes, train.labels)
-            return time.perf_counter() - start
+    def seconds(svm: Any) -> float:
+        start = time.perf_counter()
+        svm.fit(train.codes, train.labels)
+        return time.perf_counter() - start
 
-        return seconds
+    def figures() -> dict[str, Any]:
+        values = {name: objective(svm, train) for name, svm in svms.items()}
+        accuracy = {name: svm.score(test.codes, test.labels) for name, svm in svms.items()}
+        worst = float((values[OURS] / values[RIVAL] - 1).max())
+        total = float(values[OURS].sum() / values[RIVAL].sum() - 1)
+        return {
+            "objective": {name: value.tolist() for name, value in values.items()},
+            "accuracy": accuracy,
+            "columns": {"test accuracy": {n: f"{100 * a:.2f} %" for n, a in accuracy.items()}},
+            "summary": f"Our objective is {total:+.4%}, that of the worst class {worst:+.4%}.",
+        }
 
-    measured = alternate({name: slot(svm) for name, svm in svms.items()}, rounds)
-    values = {name: objective(svm, train) for name, svm in svms.items()}
-    accuracy = {name: svm.score(test.codes, test.labels) for name, svm in svms.items()}
-    ratio = measured[RIVAL] / measured[OURS]
-
-    print(f"\nC = {C:<22g}{'seconds':>26}{'objective':>16}{'test accuracy':>16}")
-    for name in svms:
-        print(
-            f"{name:26}{spread(measured[name], 2):>26}{values[name].sum():>16.6g}"
-            f"{accuracy[name]:>16.4f}"
-        )
-    excess = values[OURS] / values[RIVAL] - 1
-    total = values[OURS].sum() / values[RIVAL].sum() - 1
-    print(
-        f"{OURS} is {spread(ratio, 1)} times as fast; its objective is {total:+.4%}, "
-        f"that of its worst class {excess.max():+.4%}"
-    )
-    return {
-        "seconds": {name: values.tolist() for name, values in measured.items()},
-        "ratio": ratio.tolist(),
-        "objective": {name: value.tolist() for name, value in values.items()},
-        "accuracy": accuracy,
-    }
+    return Work({name: partial(seconds, svm) for name, svm in svms.items()}, figures=figures)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--C", type=float, nargs="+", default=[1.0], help="default: 1")
-    parser.add_argument("--rounds", type=int, default=5, help="how often each gets its turn")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write every figure there")
+def contests(options: argparse.Namespace) -> list[Contest]:
+    """Return one contest for each number of codes and each C."""
+    found = []
+    for count in [600] if options.quick else options.codes:
+        long = count > LONG
+        for C in options.C:
+            contest = Contest(
+                name=f"probe/{count} C={C:g}",
+                title=f"The SVM probe on {count:,} codes, C = {C:g}",
+                unit="seconds",
+                prepare=partial(prepare, C, count, options),
+                reading="time",
+                rounds=options.long_rounds if long else None,
+                note="Fewer rounds, as LinearSVC takes a minute or more in each." if long else "",
+                settings={"codes": count, "C": C},
+            )
+            found.append(contest)
+    return found
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of this benchmark."""
+    add = parser.add_argument
+    add("--C", type=float, nargs="+", default=[0.1], help="default: 0.1")
+    add("--codes", type=int, nargs="+", default=[5_000, 50_000], help="default: 5000 50000")
+    add("--long-rounds", type=int, default=1, help=f"of more than {LONG:,} codes (default: 1)")
     add_code_options(parser)
-    options = parser.parse_args()
-    train, test = chosen_codes(options)
-    about = {"cores": usable_cores(), "codes": list(train.codes.shape)}
-    print(f"{about['cores']} cores, {len(train.codes):,} codes of {train.codes.shape[1]:,} numbers")
-    figures = {f"C={C:g}": compare(C, train, test, options.rounds) for C in options.C}
-    if options.json:
-        write_json(options.json, {**versions(), **about, **figures})
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark("benchmarks.probe", __doc__, contests, add_options)

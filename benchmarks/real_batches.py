@@ -20,7 +20,8 @@ from unittest import mock
 
 import numpy as np
 
-from benchmarks.turns import alternate, spread
+from benchmarks.command import run_benchmark
+from benchmarks.contest import Contest, Work
 from tripletnet.commands.learnt_from import DEFAULTS
 from tripletnet.data.batches import assemble
 from tripletnet.data.cifar10 import load_cifar10
@@ -28,12 +29,13 @@ from tripletnet.data.examples import Examples
 from tripletnet.data.sampling import UniformSampler
 from tripletnet.data.view_set import ViewSet
 from tripletnet.losses import AllTriplets, BatchLoss, NTXent, RandomTriplets
-from tripletnet.networks import TripletCNN
+from tripletnet.networks import get_network
 from tripletnet.training.callbacks import Callback, StepResult
 from tripletnet.training.config import TrainingConfig
 from tripletnet.training.trainer import Trainer
 
 WARM_UP, STEPS = 3, 10
+KINDS = {"all": "all triplets", "random": "random triplets", "views": "views, NT-Xent"}
 ALTERED = {
     name: value
     for name, value in DEFAULTS["views"].items()
@@ -61,24 +63,30 @@ def repeated(
 
 
 def speed(
-    loss: BatchLoss, examples: Examples, batch: int, source: Optional[Callable[..., Any]] = None
+    loss: BatchLoss,
+    examples: Examples,
+    batch: int,
+    source: Optional[Callable[..., Any]] = None,
+    network: str = "article",
+    steps: int = STEPS,
 ) -> float:
     """Return the images/s of training on real batches, or on those of `source`."""
     # one more step, so that the last one counted has a successor that runs beside it
     altered = ALTERED if examples.supervision == "views" else {}
-    images = (WARM_UP + STEPS + 1) * batch
+    images = (WARM_UP + steps + 1) * batch
     rate = loss.learning_rate
     config = TrainingConfig(images=images, batch_size=batch, learning_rate=rate, **altered)
     stopwatch = Stopwatch()
-    trainer = Trainer(TripletCNN(), loss, examples, config, callbacks=[stopwatch])
+    encoder = get_network(network)
+    trainer = Trainer(encoder, loss, examples, config, callbacks=[stopwatch])
     trainer.initialize()
     if source is None:
         trainer.run()
     else:
         with mock.patch("tripletnet.training.trainer.batches", source):
             trainer.run()
-    start, end = stopwatch.times[WARM_UP - 1], stopwatch.times[WARM_UP + STEPS - 1]
-    return STEPS * trainer.batch_size / (end - start)
+    start, end = stopwatch.times[WARM_UP - 1], stopwatch.times[WARM_UP + steps - 1]
+    return steps * trainer.batch_size / (end - start)
 
 
 def assembling(views: ViewSet, batch: int, batches: int = 50) -> float:
@@ -91,38 +99,46 @@ def assembling(views: ViewSet, batch: int, batches: int = 50) -> float:
     return batches * batch / (time.perf_counter() - start)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5, help="how often each gets its turn")
-    parser.add_argument("--batch", type=int, default=384, help="about how many images a batch has")
-    parser.add_argument("--only", choices=("all", "random", "views"), help="one of the three")
-    options = parser.parse_args()
+def prepare(kind: str, batch: int) -> Work:
+    """Return training on real batches and on one that is repeated."""
     images = load_cifar10(download=False).train
-    print(f"{'images/s':16}{'real batches':>24}{'one repeated batch':>24}{'ratio':>24}")
-    views = ViewSet(images)
-    cases = {
-        "all": (AllTriplets(), images),
-        "random": (RandomTriplets(), images),
-        "views": (NTXent(), views),
-    }
-    for name in [options.only] if options.only else cases:
-        loss, examples = cases[name]
-        measured = alternate(
-            {
-                "real": partial(speed, loss, examples, options.batch),
-                "repeated": partial(speed, loss, examples, options.batch, repeated),
-            },
-            options.rounds,
+    examples: Examples = images
+    loss: BatchLoss = RandomTriplets() if kind == "random" else AllTriplets()
+    said: dict[str, str] = {}
+    if kind == "views":
+        loss, examples = NTXent(), ViewSet(images)
+        alone = assembling(examples, batch)
+        said["summary"] = f"One thread with nothing else to do assembles {alone:,.0f} images/s."
+    return Work(
+        {
+            "real batches": partial(speed, loss, examples, batch),
+            "one repeated batch": partial(speed, loss, examples, batch, repeated),
+        },
+        figures=lambda: said,
+    )
+
+
+def contests(options: argparse.Namespace) -> list[Contest]:
+    """Return one contest a kind of batch."""
+    batch = 24 if options.quick else options.batch
+    return [
+        Contest(
+            name=f"real_batches/{kind}",
+            title=f"Training on real batches of {batch}: {what}",
+            unit="images/s",
+            prepare=partial(prepare, kind, batch),
+            settings={"batch": batch},
         )
-        ratio = measured["real"] / measured["repeated"]
-        print(
-            f"{name:16}{spread(measured['real']):>24}"
-            f"{spread(measured['repeated']):>24}{spread(ratio, 3):>24}"
-        )
-    if options.only in (None, "views"):
-        alone = assembling(views, options.batch)
-        print(f"views, assembled by one thread with nothing else to do: {alone:,.0f} images/s")
+        for kind, what in KINDS.items()
+        if options.only in (None, kind)
+    ]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of this benchmark."""
+    parser.add_argument("--batch", type=int, default=384, help="about how many images a batch has")
+    parser.add_argument("--only", choices=list(KINDS), help="one of the three")
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark("benchmarks.real_batches", __doc__, contests, add_options)

@@ -1,12 +1,13 @@
 """Retrieval metrics beside PyTorch Metric Learning's AccuracyCalculator, in turn in one run.
 
     pip install ".[bench]"
-    python -m benchmarks.retrieval_metrics [--codes test train] [--rounds 5] [--json FILE]
+    python -m benchmarks.retrieval_metrics [--codes 10000 50000] [--rounds 5] [--json FILE]
 
-Ours always judges whole rankings. The calculator judges the first R of each, which its mAP stops
-at too, and with `--whole` whole rankings, which needs some 65 bytes for each pair of codes: 7 GB
-for 10,000. The figures that both give must agree to 1e-6. One round of the 50,000 training codes
-takes some minutes and 16 GB.
+The calculator is asked for the same figures and nothing else (no clustering). For the mean average
+precision of whole rankings it needs some 65 bytes for each pair of codes, 7 GB for 10,000; ours
+always judges whole rankings, in blocks of 128 MB. Without that figure the calculator may stop at
+the first R of each ranking, which is told, too. Of 50,000 codes only the first 1,000 are queries,
+as whole rankings of all would take it 160 GB. The figures that both give must agree to 1e-6.
 """
 
 from __future__ import annotations
@@ -15,20 +16,21 @@ import argparse
 import resource
 import time
 from collections.abc import Mapping
-from pathlib import Path
+from functools import partial
 from typing import Any, Callable
 
-import torch
-from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
+import numpy as np
 
+from benchmarks.command import run_benchmark
+from benchmarks.contest import Contest, Work
 from benchmarks.patch_codes import add_code_options, chosen_codes
-from benchmarks.turns import alternate, spread
+from benchmarks.rivals import make_all, require, threads
 from tripletnet.codes_file import EncodedImages
 from tripletnet.evaluation import retrieval_metrics
-from tripletnet.files import write_json
-from tripletnet.runtime import usable_cores, versions
 
-OURS, FIRST_R, WHOLE = "tripletnet", "calculator, first R", "calculator, whole ranking"
+OURS = "tripletnet"
+WHOLE, FIRST_R = "AccuracyCalculator, same figures", "AccuracyCalculator, first R, no mAP"
+ALL_QUERIES = 10_000  # more codes than these have fewer queries
 # their names for our figures
 NAMES = {
     "precision_at_1": "precision_at_1",
@@ -36,84 +38,113 @@ NAMES = {
     "map_at_r": "mean_average_precision_at_r",
     "map": "mean_average_precision",
 }
+Judge = Callable[[], dict[str, float]]
 
 
-def ours(data: EncodedImages) -> dict[str, float]:
+def ours(data: EncodedImages, queries: int) -> dict[str, float]:
+    """Return our figures of the first `queries` codes among all."""
     assert data.labels is not None
-    figures = retrieval_metrics(data.codes, data.labels).as_dict()
+    asked = None if queries == len(data) else np.arange(queries)
+    figures = retrieval_metrics(data.codes, data.labels, queries=asked).as_dict()
     return {name: figures[name] for name in NAMES}
 
 
-def theirs(data: EncodedImages, whole: bool) -> dict[str, float]:
-    calculator = AccuracyCalculator(
-        include=tuple(NAMES.values()),
+def calculator(data: EncodedImages, queries: int, whole: bool) -> Judge:
+    """Return what computes theirs."""
+    torch, module = require("torch", "pytorch_metric_learning.utils.accuracy_calculator")
+    require("faiss")
+    torch.set_num_threads(threads())
+    chosen = {ours: name for ours, name in NAMES.items() if whole or ours != "map"}
+    judge = module.AccuracyCalculator(
+        include=tuple(chosen.values()),
         k=None if whole else "max_bin_count",
         device=torch.device("cpu"),
     )
-    figures = calculator.get_accuracy(torch.from_numpy(data.codes), torch.from_numpy(data.labels))
-    # cut at R it is another figure than ours
-    return {ours: figures[name] for ours, name in NAMES.items() if whole or ours != "map"}
+    codes, labels = torch.from_numpy(data.codes), torch.from_numpy(data.labels)
+
+    def run() -> dict[str, float]:
+        if queries == len(data):
+            figures = judge.get_accuracy(codes, labels)
+        else:
+            figures = judge.get_accuracy(
+                codes[:queries], labels[:queries], codes, labels, ref_includes_query=True
+            )
+        return {ours: figures[name] for ours, name in chosen.items()}
+
+    return run
 
 
-def compare(data: EncodedImages, rounds: int, whole: bool) -> dict[str, Any]:
-    """Let all judge the codes in turn, print a table and return its figures."""
-    contenders: dict[str, Callable[[], dict[str, float]]] = {
-        OURS: lambda: ours(data),
-        FIRST_R: lambda: theirs(data, whole=False),
+def peak_gigabytes() -> float:
+    """Return the most memory that this process has had so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def prepare(count: int, queries: int, options: argparse.Namespace) -> Work:
+    """Return all that judge, and what compares their figures."""
+    train, test = chosen_codes(options)
+    data = test if count <= len(test) else train
+    assert data.labels is not None
+    data = EncodedImages(data.codes[:count], data.labels[:count])
+    # in the order of their needs: the peak is that of the process so far
+    makers: dict[str, Callable[[], Judge]] = {
+        OURS: lambda: partial(ours, data, queries),
+        FIRST_R: lambda: calculator(data, queries, whole=False),
+        WHOLE: lambda: calculator(data, queries, whole=True),
     }
-    if whole:
-        contenders[WHOLE] = lambda: theirs(data, whole=True)
+    judges, left_out = make_all(makers)
     figures: dict[str, Mapping[str, float]] = {}
     peaks: dict[str, float] = {}
+    before = peak_gigabytes()
 
-    def slot(name: str) -> Callable[[], float]:
-        def seconds() -> float:
-            start = time.perf_counter()
-            figures[name] = contenders[name]()
-            taken = time.perf_counter() - start
-            # of the process so far: they come in the order of their needs
-            peaks.setdefault(name, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
-            return taken
+    def seconds(name: str) -> float:
+        start = time.perf_counter()
+        figures[name] = judges[name]()
+        taken = time.perf_counter() - start
+        peaks.setdefault(name, peak_gigabytes() - before)
+        return taken
 
-        return seconds
+    def agreed() -> dict[str, Any]:
+        for name, found in figures.items():
+            off = max(abs(found[figure] - figures[OURS][figure]) for figure in found)
+            if off > 1e-6:
+                raise SystemExit(f"{name} is {off:.2g} off: it measures something else")
+        told = ", ".join(f"{name} {value:.6f}" for name, value in figures[OURS].items())
+        return {
+            "figures": figures,
+            "peak_gigabytes": peaks,
+            "columns": {"memory, GB": {name: f"{peak:.2f}" for name, peak in peaks.items()}},
+            "summary": f"All agree to 1e-6: {told}.",
+        }
 
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    measured = alternate({name: slot(name) for name in contenders}, rounds)
-
-    print(f"\n{len(data.codes):<26,}{'seconds':>26}{'ours is times as fast':>26}{'peak GB':>10}")
-    for name, seconds in measured.items():
-        ratio = spread(seconds / measured[OURS], 1)
-        print(f"{name:26}{spread(seconds, 2):>26}{ratio:>26}{peaks[name] - before:>10.2f}")
-    print("  ".join(f"{name} {value:.6f}" for name, value in figures[OURS].items()))
-    for name, found in figures.items():
-        off = max(abs(found[figure] - figures[OURS][figure]) for figure in found)
-        if off > 1e-6:
-            raise SystemExit(f"{name} is {off:.2g} off: it measures something else")
-    return {
-        "seconds": {name: seconds.tolist() for name, seconds in measured.items()},
-        "peak_gigabytes": {name: peak - before for name, peak in peaks.items()},
-        "figures": figures,
-    }
+    return Work({name: partial(seconds, name) for name in judges}, left_out, figures=agreed)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--codes", nargs="+", choices=["test", "train"], default=["test"], help="default: test"
-    )
-    parser.add_argument("--rounds", type=int, default=5, help="how often each gets its turn")
-    parser.add_argument("--whole", action="store_true", help="the calculator's whole ranking too")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write every figure there")
+def contests(options: argparse.Namespace) -> list[Contest]:
+    """Return one contest for each number of codes."""
+    found = []
+    for count in [300] if options.quick else options.codes:
+        queries = count if count <= ALL_QUERIES else min(count, options.queries)
+        some = f", {queries:,} of them queries" if queries < count else ""
+        contest = Contest(
+            name=f"retrieval_metrics/{count}",
+            title=f"P@1, R-precision, MAP@R and mAP of {count:,} codes{some}",
+            unit="seconds",
+            prepare=partial(prepare, count, queries, options),
+            reading="time",
+            note="As queries all codes would take the calculator 160 GB." if some else "",
+            settings={"codes": count, "queries": queries},
+        )
+        found.append(contest)
+    return found
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of this benchmark."""
+    add = parser.add_argument
+    add("--codes", type=int, nargs="+", default=[10_000, 50_000], help="default: 10000 50000")
+    add("--queries", type=int, default=1_000, help="of more than 10,000 codes (default: 1000)")
     add_code_options(parser)
-    options = parser.parse_args()
-    torch.set_num_threads(usable_cores())
-    train, test = chosen_codes(options)
-    print(f"{usable_cores()} cores, codes of {test.codes.shape[1]:,} numbers")
-    parts = {"train": train, "test": test}
-    figures = {part: compare(parts[part], options.rounds, options.whole) for part in options.codes}
-    if options.json:
-        write_json(options.json, {**versions(), "cores": usable_cores(), **figures})
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark("benchmarks.retrieval_metrics", __doc__, contests, add_options)

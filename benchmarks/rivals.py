@@ -48,6 +48,15 @@ def make_all(
     return made, left_out
 
 
+def named(makers: Mapping[str, Made], kinds: tuple[str, ...]) -> dict[str, Made]:
+    """Return those with one of the words `kinds` in their names; without any words, all."""
+    return {
+        name: make
+        for name, make in makers.items()
+        if not kinds or any(kind in name for kind in kinds)
+    }
+
+
 def threads() -> int:
     """Return how many threads MXNet was given, and so every rival is."""
     from tripletnet.backend import mx  # noqa: F401  # sets the number where nobody has

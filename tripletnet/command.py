@@ -126,7 +126,7 @@ def run_command(
             given = list(sys.argv if argv is None else [parser.prog, *argv])
             again = [] if getattr(args, "resume", True) else ["--resume"]
             if given[0].endswith("__main__.py"):
-                given[:1] = ["python", "-m", "tripletnet"]
+                given[:1] = ["python", "-m", Path(given[0]).parent.name]
             elif given[0].endswith(".py"):
                 given.insert(0, "python")
             command = shlex.join([*given, *again])

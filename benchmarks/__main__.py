@@ -1,0 +1,102 @@
+"""Measure tripletnet beside its rivals, all benchmarks or some, and write docs/benchmarks.md.
+
+    pip install ".[bench]"
+    export TRIPLETNET_DATA=FOLDER
+    python -m benchmarks --out docs/benchmarks.json --page docs/benchmarks.md
+
+Each benchmark runs in a process of its own and stores each result as it comes, so that the same
+command goes on where it was stopped. With --page alone (and all results there) nothing is measured
+again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+
+from benchmarks.command import add_common
+from benchmarks.page import check_marks, mark, origin, put_between, results_of
+from benchmarks.registry import BENCHMARKS
+from benchmarks.results import Store, common_settings
+from tripletnet.command import CommandParser, run_command
+
+
+def run(name: str, args: argparse.Namespace) -> str:
+    """Run one benchmark in a process of its own; return why it failed, or nothing."""
+    command = [sys.executable, "-m", f"benchmarks.{name}", *BENCHMARKS[name].arguments]
+    command += ["--rounds", str(args.rounds), "--json", str(args.out)]
+    command += ["--quick"] * args.quick
+    began = time.perf_counter()
+    print(f"\n== {name}", file=sys.stderr, flush=True)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        last = ""
+        for line in process.stderr:
+            sys.stderr.write(line)
+            last = line.strip() or last
+    print(f"== {name}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+    if process.returncode in (130, -2):
+        raise KeyboardInterrupt
+    return f"status {process.returncode}: {last[:300]}" if process.returncode else ""
+
+
+def write_page(page: Path, names: list[str], store: Store) -> None:
+    """Put the results of the benchmarks called `names`, and the plot of all, on the page."""
+    from benchmarks.ratio_plot import draw_ratios
+
+    results = store.results
+    for name in names:
+        if not results_of(name, results):
+            continue
+        module, _, function = BENCHMARKS[name].section.partition(":")
+        write = getattr(import_module(module), function)
+        command = " ".join([f"python -m benchmarks.{name}", *BENCHMARKS[name].arguments])
+        put_between(page, mark(name), write(name, results, command, page.parent / "images"))
+    image = draw_ratios(results, page.parent / "images" / "benchmarks.png")
+    shown = f"![How many times as fast](images/{image.name})\n\n" if image else ""
+    put_between(page, mark("overview"), shown + origin(store.content))
+
+
+def parser() -> CommandParser:
+    """Describe the options."""
+    options = CommandParser("python -m benchmarks", description=__doc__.splitlines()[0])
+    add = options.add_argument
+    names = ", ".join(BENCHMARKS)
+    add("--out", type=Path, required=True, metavar="FILE.json", help="where results are stored")
+    add("--page", type=Path, metavar="FILE.md", help="put the tables and plots between its marks")
+    add("--only", nargs="+", choices=list(BENCHMARKS), metavar="NAME", help=f"some of {names}")
+    add_common(options)
+    # what Ctrl-C leaves behind is taken up by the same command
+    options.set_defaults(goes_on=True)
+    return options
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run what is missing; write the page; return 1 if a benchmark failed."""
+    names = args.only or list(BENCHMARKS)
+    if args.page is not None:  # before half an hour of measuring, not after it
+        check_marks(args.page, [mark(name) for name in ["overview", *names]])
+    settings = common_settings(args.rounds, args.quick)
+    failed = False
+    for name in names:
+        if Store(args.out, settings).is_finished(name):
+            print(f"{name}: stored already", file=sys.stderr)
+            continue
+        reason = run(name, args)
+        store = Store(args.out, settings)  # as the benchmark left it
+        if reason:
+            store.fail(name, reason)
+            failed = True
+        else:
+            store.finish(name)
+    if args.page is not None:
+        write_page(args.page, names, Store(args.out, settings))
+    return int(failed)
+
+
+if __name__ == "__main__":
+    run_command(main, parser())

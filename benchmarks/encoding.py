@@ -1,0 +1,79 @@
+"""Encoding beside PyTorch, ONNX Runtime and OpenVINO, over one batch again and again.
+
+    pip install ".[bench]"
+    python -m benchmarks.encoding [--network article] [--batch 384] [--rounds 5]
+
+From uint8 pixels to codes of unit length in NumPy; all have the same weights, and the lowest cosine
+of a code to ours is told. The network is any of `tripletnet.registry.NETWORKS` that has a twin in
+`benchmarks/twins.py`. Static int8 is calibrated on the same batch; for our own int8 see
+`benchmarks.int8`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from functools import partial
+
+import numpy as np
+
+from benchmarks.command import run_benchmark
+from benchmarks.contest import Contest, Work
+from benchmarks.encoders import (
+    OURS,
+    Encode,
+    check_same_codes,
+    our_encode,
+    our_network,
+    rival_encoders,
+)
+from benchmarks.multiply_adds import multiply_adds
+from benchmarks.training_step import add_options
+
+WARM_UP, BATCHES = 2, 12  # a turn
+
+
+def speed(encode: Encode, pixels: np.ndarray) -> float:
+    """Return the images/s of some batches, after some that do not count."""
+    for _ in range(WARM_UP):
+        encode(pixels)
+    start = time.perf_counter()
+    for _ in range(BATCHES):
+        encode(pixels)
+    return BATCHES * len(pixels) / (time.perf_counter() - start)
+
+
+def prepare(name: str, batch: int) -> Work:
+    """Return our encoder and the rivals', after a check that their codes agree."""
+    network = our_network(name)
+    side = network.image_size
+    pixels = np.random.default_rng(0).integers(0, 256, (batch, 3, side, side), dtype=np.uint8)
+    rivals, left_out = rival_encoders(name, network, pixels)
+    encoders = {OURS: our_encode(network), **rivals}
+    cosines = check_same_codes(encoders, pixels)
+    shown = {rival: f"{cosine:.4f}" for rival, cosine in cosines.items()}
+    return Work(
+        slots={rival: partial(speed, encode, pixels) for rival, encode in encoders.items()},
+        left_out=left_out,
+        gflop=2 * multiply_adds(network) / 1e9,
+        figures=lambda: {"lowest_cosine": cosines, "columns": {"lowest cosine": shown}},
+    )
+
+
+def contests(options: argparse.Namespace) -> list[Contest]:
+    """Return one contest a network."""
+    batch = 24 if options.quick else options.batch
+    return [
+        Contest(
+            name=f"encoding/{name}",
+            title=f"Encoding by the network `{name}`, batches of {batch}",
+            unit="images/s",
+            prepare=partial(prepare, name, batch),
+            settings={"network": name, "batch": batch},
+        )
+        for name in options.network
+    ]
+
+
+if __name__ == "__main__":
+    run_benchmark("benchmarks.encoding", __doc__, contests, add_options)

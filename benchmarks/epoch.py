@@ -1,0 +1,152 @@
+"""Training on real batches, beside the same network fed by Gluon's and by PyTorch's DataLoader.
+
+    pip install ".[bench]"
+    export TRIPLETNET_DATA=FOLDER
+    python -m benchmarks.epoch [--network article] [--batch 384] [--batches 20] [--rounds 5]
+
+CIFAR-10 from memory: random triplets are drawn, flipped and shifted, and learnt from. Ours does so
+by `tripletnet.training.Trainer` in one process; the DataLoaders have a worker process for each
+thread, which stay from turn to turn, and each image is altered by the same few lines of NumPy. All
+get the same triplets. The first batches of a turn do not count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, Callable
+
+import numpy as np
+
+from benchmarks.command import run_benchmark
+from benchmarks.contest import Contest, Work
+from benchmarks.encoders import our_network
+from benchmarks.multiply_adds import training_multiply_adds
+from benchmarks.real_batches import WARM_UP, speed
+from benchmarks.rivals import make_all, require, threads
+from benchmarks.trainers import Step, our_step, rival_steps
+from tripletnet.backend import mx
+from tripletnet.data.augment import Augmentation
+from tripletnet.data.cifar10 import load_cifar10
+from tripletnet.data.images import ImageSet
+from tripletnet.losses import RandomTriplets
+from tripletnet.training import TrainingConfig
+from tripletnet.training.supervision import make_sampler
+
+OURS = "tripletnet"
+SHIFT = Augmentation().shift
+
+
+class AlteredImages:
+    """What a user of a DataLoader writes: one image at an index, flipped and shifted by chance."""
+
+    def __init__(self, images: ImageSet) -> None:
+        self.pixels = images.take(np.arange(len(images)))
+        self.random = np.random.default_rng(0)
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        image = self.pixels[index]
+        if self.random.integers(2):
+            image = image[:, ::-1]
+        down, right = self.random.integers(0, 2 * SHIFT + 1, 2)
+        height, width = image.shape[:2]
+        framed = np.pad(image, ((SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)), mode="edge")
+        image = framed[down : down + height, right : right + width]
+        return np.ascontiguousarray(image.transpose(2, 0, 1))
+
+
+def learn(step: Step, batches: Iterable[Any], numpy: Callable[[Any], np.ndarray]) -> float:
+    """Return the images/s of learning from batches, without the first ones."""
+    start, seen = 0.0, 0
+    wait: Callable[[], float] = float
+    for number, batch in enumerate(batches):
+        if number == WARM_UP:
+            wait()
+            start, seen = time.perf_counter(), 0
+        pixels = numpy(batch)
+        wait = step(pixels)
+        seen += len(pixels)
+    wait()
+    return seen / (time.perf_counter() - start)
+
+
+def gluon_loader(images: ImageSet, order: list[list[int]]) -> Callable[[Step], float]:
+    """Return what trains on the batches of Gluon's DataLoader."""
+    loader = mx.gluon.data.DataLoader(
+        AlteredImages(images), batch_sampler=order, num_workers=threads()
+    )
+    return lambda step: learn(step, loader, lambda batch: batch.asnumpy())
+
+
+def torch_loader(images: ImageSet, order: list[list[int]]) -> Callable[[Step], float]:
+    """Return what trains on the batches of PyTorch's DataLoader."""
+    (data,) = require("torch.utils.data")
+    loader = data.DataLoader(
+        AlteredImages(images),
+        batch_sampler=order,
+        num_workers=threads(),
+        persistent_workers=True,
+        multiprocessing_context="fork",
+    )
+    return lambda step: learn(step, loader, lambda batch: batch.numpy())
+
+
+def prepare(name: str, batch: int, batches: int, quick: bool) -> Work:
+    """Return training by each."""
+    images = noise() if quick else load_cifar10(download=False).train
+    network = our_network(name)
+    side = network.image_size
+    pixels = np.zeros((batch, 3, side, side), dtype=np.uint8)
+    config = TrainingConfig(images=1, batch_size=batch)
+    sampler = make_sampler(RandomTriplets(), images, config)
+    order = [sampler.indices(step).tolist() for step in range(WARM_UP + batches)]
+    # workers begin before the threads of the rivals do, which a fork does not take along
+    through_gluon = gluon_loader(images, order)
+    loaders, missing = make_all({"PyTorch": partial(torch_loader, images, order)})
+    rivals, left_out = rival_steps(name, network, pixels, ("channels_last",))
+    slots: dict[str, Callable[[], float]] = {
+        OURS: partial(speed, RandomTriplets(), images, batch, network=name, steps=batches),
+        "MXNet, Gluon's DataLoader": partial(through_gluon, our_step(network)),
+    }
+    for rival, step in rivals.items():
+        if loaders:
+            slots[f"{rival}, its DataLoader"] = partial(loaders["PyTorch"], step)
+    return Work(slots, {**missing, **left_out}, 2 * training_multiply_adds(network) / 1e9)
+
+
+def noise() -> ImageSet:
+    """Return a few images of nothing."""
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (200, 32, 32, 3), dtype=np.uint8)
+    return ImageSet("noise", pixels, np.arange(200) % 10, [str(c) for c in range(10)])
+
+
+def contests(options: argparse.Namespace) -> list[Contest]:
+    """Return the one contest."""
+    batch, batches = (24, 2) if options.quick else (options.batch, options.batches)
+    return [
+        Contest(
+            name=f"epoch/{options.network}",
+            title=f"Real batches of {batch} for the network `{options.network}`",
+            unit="images/s",
+            prepare=partial(prepare, options.network, batch, batches, options.quick),
+            note=f"A turn is {batches} batches, {batches * batch:,} images, of an epoch's 50,000.",
+            settings={"network": options.network, "batch": batch, "batches": batches},
+        )
+    ]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of this benchmark."""
+    parser.add_argument("--network", default="article", metavar="NAME")
+    parser.add_argument("--batch", type=int, default=384, help="images a batch (default: 384)")
+    parser.add_argument("--batches", type=int, default=20, help="of a turn (default: 20)")
+
+
+if __name__ == "__main__":
+    run_benchmark("benchmarks.epoch", __doc__, contests, add_options)

@@ -1,0 +1,36 @@
+"""What `python -m benchmarks` runs: one line a benchmark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A module of this package that ends in `benchmarks.command.run_benchmark`.
+
+    Parameters
+    ----------
+    arguments : tuple of str
+        Its own options.
+    section : str
+        What turns its results into the page's section: ``"module:function"``, called as
+        ``section(name, results, command, images)`` with the folder of the page's images.
+    """
+
+    arguments: tuple[str, ...] = ()
+    section: str = "benchmarks.page:section"
+
+
+#: By the names of their modules, in the order in which they run.
+BENCHMARKS: dict[str, Benchmark] = {
+    "training_step": Benchmark(("--network", "article")),
+    "epoch": Benchmark(),
+    "encoding": Benchmark(("--network", "article")),
+    "mining": Benchmark(),
+    "decoding": Benchmark(),
+    "startup": Benchmark(),
+    "retrieval_metrics": Benchmark(),
+    "probe": Benchmark(),
+    "growth": Benchmark(section="benchmarks.growth_plots:section"),
+}

@@ -1,0 +1,138 @@
+"""How long it takes from nothing to the first code, beside the rivals, and to the first help.
+
+    pip install ".[bench]"
+    python -m benchmarks.startup [--rounds 5]
+
+Each turn is a new process: Python starts, the library is imported, the article's network is made,
+or read from an ONNX file, and one batch of three images is encoded. The files have been read
+before, so that all find them in memory. `tripletnet --help` and `import tripletnet` are told beside
+`python -c pass`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.command import run_benchmark
+from benchmarks.contest import Contest, Work
+from benchmarks.encoders import export_onnx, our_network
+from benchmarks.rivals import make_all, require
+
+OURS = """
+import numpy as np
+from tripletnet.backend import mx
+from tripletnet.networks import TripletCNN
+network = TripletCNN()
+network.initialize(mx.init.MSRAPrelu())
+network.hybridize(static_alloc=True, static_shape=True)
+network(mx.nd.zeros((3, 3, 32, 32), dtype="uint8")).asnumpy()
+"""
+TORCH = """
+import torch
+from torch import nn
+layers = []
+for channels, kernel in ((3, 5), (32, 3), (32, 3)):
+    layers += [nn.Conv2d(channels, 32, kernel), nn.AvgPool2d(2, stride=1), nn.ReLU()]
+network = nn.Sequential(*layers, nn.Flatten(), nn.Linear(21 * 21 * 32, 1024))
+with torch.inference_mode():
+    code = network(torch.zeros((3, 3, 32, 32), dtype=torch.uint8).float())
+    nn.functional.normalize(code).numpy()
+"""
+METRIC_LEARNING = "import pytorch_metric_learning.losses" + TORCH
+ONNX_RUNTIME = """
+import sys
+import numpy as np
+import onnxruntime
+session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+session.run(None, {"pixels": np.zeros((3, 3, 32, 32), np.uint8)})
+"""
+OPENVINO = """
+import sys
+import numpy as np
+import openvino
+model = openvino.Core().compile_model(sys.argv[1], "CPU")
+model(np.zeros((3, 3, 32, 32), np.uint8))
+"""
+
+
+def seconds(*arguments: str) -> float:
+    """Return how long a Python process takes."""
+    start = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def prepare_first_code() -> Work:
+    """Return what encodes for the first time."""
+    folder = tempfile.TemporaryDirectory()
+    pixels = np.zeros((3, 3, 32, 32), dtype=np.uint8)
+
+    def program(text: str, *packages: str, onnx: bool = False) -> partial[float]:
+        require(*packages)
+        path = Path(folder.name, "network.onnx")
+        return partial(
+            seconds,
+            "-c",
+            text,
+            *([str(export_onnx("article", our_network("article"), pixels, path))] if onnx else []),
+        )
+
+    slots, left_out = make_all(
+        {
+            "tripletnet": partial(program, OURS),
+            "PyTorch": partial(program, TORCH, "torch"),
+            "PyTorch Metric Learning": partial(
+                program, METRIC_LEARNING, "torch", "pytorch_metric_learning"
+            ),
+            "ONNX Runtime": partial(program, ONNX_RUNTIME, "onnxruntime", onnx=True),
+            "OpenVINO": partial(program, OPENVINO, "openvino", onnx=True),
+        }
+    )
+    for slot in slots.values():
+        slot()  # reads the files
+    # the folder lives as long as the figures are asked for
+    return Work(slots, left_out, figures=lambda: {"onnx": bool(folder.name)})
+
+
+def prepare_help() -> Work:
+    """Return the lightest things that a user does."""
+    slots = {
+        "python -c pass": partial(seconds, "-c", "pass"),
+        "import tripletnet": partial(seconds, "-c", "import tripletnet"),
+        "tripletnet --help": partial(seconds, "-m", "tripletnet", "--help"),
+    }
+    for slot in slots.values():
+        slot()
+    return Work(slots)
+
+
+def contests(options: argparse.Namespace) -> list[Contest]:
+    """Return both contests."""
+    code = Contest(
+        name="startup/first code",
+        title="From nothing to the first code, the article's network",
+        unit="seconds",
+        prepare=prepare_first_code,
+        reading="time",
+        note="ONNX Runtime and OpenVINO read a network with weights; the others draw theirs.",
+    )
+    shown = Contest(
+        name="startup/help",
+        title="Starting Python, and the command's help",
+        unit="seconds",
+        prepare=prepare_help,
+        reading="share",
+    )
+    return [code, shown]
+
+
+if __name__ == "__main__":
+    run_benchmark("benchmarks.startup", __doc__, contests)

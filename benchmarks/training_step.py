@@ -1,0 +1,78 @@
+"""Training steps of a network beside its twin in PyTorch, over one batch again and again.
+
+    pip install ".[bench]"
+    python -m benchmarks.training_step [--network article] [--batch 384] [--rounds 5]
+
+Random triplets, the hinge, SGD with momentum; from uint8 pixels to new weights. The network is any
+of `tripletnet.registry.NETWORKS` that has a twin in `benchmarks/twins.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from functools import partial
+
+import numpy as np
+
+from benchmarks.command import run_benchmark
+from benchmarks.contest import Contest, Work
+from benchmarks.encoders import our_network
+from benchmarks.multiply_adds import training_multiply_adds
+from benchmarks.trainers import OURS, Step, check_same_losses, our_step, rival_steps
+
+WARM_UP, STEPS = 2, 6  # a turn
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe --network and --batch, which encoding takes, too."""
+    parser.add_argument("--network", nargs="+", default=["article"], metavar="NAME")
+    parser.add_argument("--batch", type=int, default=384, help="images a batch (default: 384)")
+
+
+def speed(step: Step, pixels: np.ndarray) -> float:
+    """Return the images/s of some steps, after some that do not count."""
+    for _ in range(WARM_UP):
+        wait = step(pixels)
+    wait()
+    start = time.perf_counter()
+    for _ in range(STEPS):
+        wait = step(pixels)
+    wait()
+    return STEPS * len(pixels) / (time.perf_counter() - start)
+
+
+def prepare(name: str, batch: int) -> Work:
+    """Return our steps and the rivals', after a check that all do the same."""
+    network = our_network(name)
+    side = network.image_size
+    pixels = np.random.default_rng(0).integers(0, 256, (batch, 3, side, side), dtype=np.uint8)
+    rivals, left_out = rival_steps(name, network, pixels)
+    steps = {OURS: our_step(network), **rivals}
+    loss = check_same_losses(steps, pixels)
+    return Work(
+        slots={rival: partial(speed, step, pixels) for rival, step in steps.items()},
+        left_out=left_out,
+        gflop=2 * training_multiply_adds(network) / 1e9,
+        figures=lambda: {"loss_after_3_steps": loss},
+    )
+
+
+def contests(options: argparse.Namespace) -> list[Contest]:
+    """Return one contest a network."""
+    batch = 24 if options.quick else options.batch
+    batch -= batch % 3  # three images a triplet
+    return [
+        Contest(
+            name=f"training_step/{name}",
+            title=f"Training step of the network `{name}`, batches of {batch}",
+            unit="images/s",
+            prepare=partial(prepare, name, batch),
+            settings={"network": name, "batch": batch},
+        )
+        for name in options.network
+    ]
+
+
+if __name__ == "__main__":
+    run_benchmark("benchmarks.training_step", __doc__, contests, add_options)

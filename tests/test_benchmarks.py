@@ -1,0 +1,200 @@
+"""`python -m benchmarks`: what was measured is kept, gone on from, and put on the page."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.contest import Contest, Work
+from benchmarks.growth import axes, contests, name_of
+from benchmarks.growth_plots import section as growth_section
+from benchmarks.page import as_markdown, check_marks, mark, put_between
+from benchmarks.registry import BENCHMARKS
+from benchmarks.results import Result, Store
+from benchmarks.rivals import LeftOut, make_all, require
+from tripletnet.errors import InputError
+
+ROOT = Path(__file__).parents[1]
+SETTINGS = {"rounds": 3, "quick": True, "threads": 1}
+
+
+def run(*arguments: str, hidden: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the command; `hidden` is a folder whose modules come before those installed."""
+    path = os.pathsep.join(filter(None, [hidden, str(ROOT)]))
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def result(**changed: object) -> Result:
+    fields: dict[str, object] = {
+        "name": "epoch/article",
+        "title": "Real batches",
+        "unit": "images/s",
+        "reading": "rate",
+        "samples": {"ours": [200.0, 220.0, 210.0], "theirs": [100.0, 88.0, 105.0]},
+        "left_out": {"another": 'it is not installed: pip install ".[bench]"'},
+    }
+    return Result(**{**fields, **changed})  # type: ignore[arg-type]
+
+
+def test_turns_alternate_and_the_first_one_is_what_the_others_are_set_against():
+    told: list[str] = []
+
+    def slot(name: str, value: float):
+        return lambda: (told.append(name), value)[1]
+
+    work = Work({"ours": slot("ours", 6.0), "theirs": slot("theirs", 3.0)})
+    measured = Contest("a/b", "Title", "images/s", lambda: work).measure(3)
+    assert told == ["ours", "theirs"] * 3
+    assert measured.samples == {"ours": [6.0] * 3, "theirs": [3.0] * 3}
+    assert measured.ratios("theirs").tolist() == [2.0] * 3
+    slow = Contest("a/b", "Title", "seconds", lambda: work, reading="time", rounds=1).measure(3)
+    assert slow.ratios("theirs").tolist() == [0.5]
+
+
+def test_share_of_the_matrix_product():
+    found = result(gflop=0.5, sgemm=[200.0, 220.0, 105.0])
+    np.testing.assert_allclose(found.sgemm_share(), [0.5, 0.5, 1.0])
+    np.testing.assert_allclose(found.sgemm_share("theirs"), [0.25, 0.2, 0.5])
+    assert result().sgemm_share() is None
+
+
+def test_results_are_kept_and_not_mixed_with_those_of_other_settings(tmp_path):
+    path = tmp_path / "results.json"
+    store = Store(path, SETTINGS)
+    store.add(result())
+    store.finish("epoch")
+    store.fail("probe", "status 1")
+    again = Store(path, SETTINGS)
+    assert again.results == [result()]
+    assert "epoch/article" in again
+    assert "epoch/other" not in again
+    assert again.is_finished("epoch")
+    assert not again.is_finished("probe")
+    with pytest.raises(InputError, match="give the same options or another file"):
+        Store(path, {**SETTINGS, "rounds": 5})
+
+
+def test_table_of_a_result():
+    lines = as_markdown(result(note="A note.", figures={"columns": {"GB": {"ours": "1.5"}}}))
+    assert lines.splitlines() == [
+        "**Real batches** (3 rounds: median, and their range)",
+        "",
+        "|  | images/s | ours is times as fast | GB |",
+        "|---|---|---|---|",
+        "| ours | 210 (200 to 220) |  | 1.5 |",
+        "| theirs | 100 (88.0 to 105) | 2.00 (2.00 to 2.50) |  |",
+        "",
+        'A note. Left out: another: it is not installed: pip install ".[bench]".',
+    ]
+
+
+def test_only_what_is_between_the_marks_is_replaced(tmp_path):
+    page = tmp_path / "page.md"
+    text = "# Speed\n{}\nold\n<!-- end -->\nmiddle\n{}\nkept\n<!-- end -->\nlast\n"
+    page.write_text(text.format(mark("probe"), mark("mining")))
+    put_between(page, mark("probe"), "new")
+    assert page.read_text() == text.replace("old", "new").format(mark("probe"), mark("mining"))
+    with pytest.raises(InputError, match="epoch"):
+        check_marks(page, [mark("mining"), mark("epoch")])
+
+
+def test_the_page_of_this_project_has_all_marks():
+    check_marks(ROOT / "docs" / "benchmarks.md", [mark(n) for n in ["overview", *BENCHMARKS]])
+
+
+def test_a_rival_that_is_missing_is_left_out_by_name():
+    def broken() -> str:
+        raise LeftOut("it does not work here")
+
+    made, left_out = make_all(
+        {"here": lambda: "it", "away": lambda: require("no_such_package")[0], "broken": broken}
+    )
+    assert made == {"here": "it"}
+    assert left_out == {
+        "away": 'no_such_package is not installed: pip install ".[bench]"',
+        "broken": "it does not work here",
+    }
+
+
+def test_growth_is_drawn_from_its_cells(tmp_path):
+    options = argparse.Namespace(networks=["article"], quick=False, rounds=2)
+    assert len(contests(options)) == 2 * (6 + 3 + 3)  # two cells are of two axes
+    cells = [cell for kind in ("train", "encode") for cell in axes("article", kind)["batch"]]
+    measured = [
+        Result(
+            name_of(cell),
+            "title",
+            "images/s",
+            "rate",
+            {"tripletnet": [cell.batch, cell.batch + 2.0]},
+            figures={"peak_megabytes": 1000 + cell.batch},
+            settings=cell._asdict(),
+        )
+        for cell in cells
+    ]
+    text = growth_section("growth", measured, "command", tmp_path)
+    assert "| 96 | 97.0; 1,096 MB | 97.0; 1,096 MB |" in text
+    assert (tmp_path / "growth.png").stat().st_size < 60_000
+
+
+def test_the_command_measures_stores_goes_on_and_writes_the_page(tmp_path):
+    # PyTorch is hidden, as if it were not installed
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "torch.py").write_text("raise ModuleNotFoundError('away', name='torch')")
+    page, stored = tmp_path / "page.md", tmp_path / "results.json"
+    names = ["probe", "retrieval_metrics"]
+    page.write_text("".join(f"{mark(n)}\n<!-- end -->\n" for n in ["overview", *names]))
+    command = ["--quick", "--rounds", "2", "--only", *names, "--out", str(stored)]
+    done = run(*command, "--page", str(page), hidden=str(hidden))
+    assert done.returncode == 0, done.stderr
+    content = json.loads(stored.read_text())
+    assert content["finished"] == names
+    assert content["versions"]["mxnet"]
+    probe = content["results"]["probe/600 C=0.1"]
+    assert {name: len(taken) for name, taken in probe["samples"].items()} == {
+        "SVMProbe": 2,
+        "LinearSVC": 2,
+    }
+    text = page.read_text()
+    assert "| LinearSVC |" in text
+    assert 'torch is not installed: pip install ".[bench]"' in text
+    assert (tmp_path / "images" / "benchmarks.png").exists()
+
+    # one contest is missing: that one alone is measured again
+    del content["results"]["retrieval_metrics/300"]
+    content["finished"] = ["probe"]
+    stored.write_text(json.dumps(content))
+    again = run(*command, hidden=str(hidden))
+    assert again.returncode == 0, again.stderr
+    assert "probe: stored already" in again.stderr
+    assert json.loads(stored.read_text())["results"]["probe/600 C=0.1"] == probe
+    assert "retrieval_metrics/300" in json.loads(stored.read_text())["results"]
+
+    other = run("--quick", "--rounds", "3", "--only", "probe", "--out", str(stored))
+    assert other.returncode == 2
+    assert "give the same options or another file" in other.stderr
+
+
+def test_a_benchmark_that_fails_is_told_and_the_others_go_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRIPLETNET_DATA", str(tmp_path / "nowhere"))
+    stored = tmp_path / "results.json"
+    done = run("--quick", "--rounds", "1", "--only", "decoding", "probe", "--out", str(stored))
+    assert done.returncode == 1
+    content = json.loads(stored.read_text())
+    assert "set TRIPLETNET_DATA" in content["failed"]["decoding"]
+    assert content["finished"] == ["probe"]
