@@ -2,7 +2,7 @@
 
     pip install ".[bench]"
     export TRIPLETNET_DATA=FOLDER
-    python -m benchmarks.epoch [--network article] [--batch 384] [--batches 20] [--rounds 5]
+    python -m benchmarks.epoch [--network article] [--batch 384] [--batches 12] [--rounds 5]
 
 CIFAR-10 from memory: random triplets are drawn, flipped and shifted, and learnt from. Ours does so
 by `tripletnet.training.Trainer` in one process; the DataLoaders have a worker process for each
@@ -145,7 +145,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Describe the options of this benchmark."""
     parser.add_argument("--network", default="article", metavar="NAME")
     parser.add_argument("--batch", type=int, default=384, help="images a batch (default: 384)")
-    parser.add_argument("--batches", type=int, default=20, help="of a turn (default: 20)")
+    parser.add_argument("--batches", type=int, default=12, help="of a turn (default: 12)")
 
 
 if __name__ == "__main__":

@@ -78,15 +78,22 @@ class Result:
 
 def machine() -> dict[str, Any]:
     """Return what the figures depend on beside the versions."""
-    processor = platform.processor() or platform.machine()
+    return {"processor": _processor(), "system": platform.platform(terse=True)}
+
+
+def _processor() -> str:
+    """Return the processor's name, with its family and model, as clouds hide which one it is."""
     try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                processor = line.partition(":")[2].strip()
-                break
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:  # not Linux
-        pass
-    return {"processor": processor, "system": platform.platform(terse=True)}
+        return platform.processor() or platform.machine()
+    # of the first processor: later lines of a name do not count
+    lines = [line.split(":", 1) for line in text.splitlines() if ":" in line]
+    known = {name.strip(): value.strip() for name, value in reversed(lines)}
+    name = known.get("model name", platform.machine())
+    if "cpu family" in known and "model" in known:
+        return f"{name}, family {known['cpu family']}, model {known['model']}"
+    return name
 
 
 def all_versions() -> dict[str, Optional[str]]:
