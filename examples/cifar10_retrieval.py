@@ -1,6 +1,7 @@
 """Learn codes of CIFAR-10, show the nearest test images, and judge the codes with an SVM.
 
     python examples/cifar10_retrieval.py
+    python examples/cifar10_retrieval.py --preset fast
     python examples/cifar10_retrieval.py --root ~/data/cifar-10-batches-bin --images 100000
 
 Everything is written into a run folder (--out): the encoder, pictures, history.csv, report.json.
@@ -28,10 +29,8 @@ from tripletnet.data.download import DownloadError
 from tripletnet.evaluation import SVMProbe, retrieval_metrics
 from tripletnet.files import write_json
 from tripletnet.plots import confusion_matrix, retrieval_grid, save_figure
+from tripletnet.presets import PRESETS, preset
 from tripletnet.retrieval import nearest
-
-# The control's own learning rate, for batches of 384 and of 192.
-CONTROL_RATE = {"cifar10": 0.03, "digits": 0.02}
 
 NO_CIFAR10 = """\
 ================================================================================
@@ -54,19 +53,22 @@ def parser() -> CommandParser:
     length.add_argument("--images", type=int, help="train on so many images, repeats counted")
     length.add_argument("--epochs", type=float, help="the same, as passes over the training set")
     length.add_argument("--minutes", type=float, help="train the encoder for about so long")
-    add("--network", default="article", help="the encoder (default: %(default)s)")
     add(
-        "--loss",
-        default="triplet",
-        help="triplet, supcon, ...: see docs/losses.md (default: %(default)s)",
+        "--preset",
+        help=f"choices that go well together: {', '.join(PRESETS)} (default: article)",
     )
+    add("--network", help="the encoder (default: article)")
+    add("--loss", help="triplet, supcon, ...: see docs/losses.md (default: triplet)")
     add(
         "--mining",
-        default="all",
         help="all triplets of a batch, random (the article's), batch-hard, ... (default: all)",
     )
     add("--learning-rate", type=float, help="default: the loss's own")
-    add("--out", type=Path, help="the run folder (default: runs/DATASET-LOSS-MINING)")
+    add(
+        "--out",
+        type=Path,
+        help="the run folder (default: runs/DATASET-PRESET, or runs/DATASET-LOSS-MINING)",
+    )
     add("--resume", action="store_true", help="go on with the run in --out that was stopped")
     add("--no-control", action="store_true", help="leave out the CNN trained end to end")
     add_tensorboard(options)
@@ -96,22 +98,22 @@ def main(args: argparse.Namespace) -> None:
     train, test = splits.train, splits.test
 
     # MXNet takes seconds to import: only now, when the options and the data are known to be good
+    from tripletnet.judging import judge_control
     from tripletnet.retrieval.encode import encode
     from tripletnet.runtime import device
-    from tripletnet.training import TrainingConfig, fit_control, train_run
+    from tripletnet.training import TrainingConfig, train_run
     from tripletnet.training.checkpoint import Checkpoints
 
     where = device(args.device)
-    out = args.out or Path("runs") / f"{dataset}-{args.loss}-{args.mining}"
-    tensorboard = tensorboard_folder(args.tensorboard, out)
+    chosen = preset(args.preset) if args.preset else DEFAULTS[dataset]
+    given = {name: getattr(args, name) for name in ("network", "loss", "mining", "learning_rate")}
     config = TrainingConfig(
-        network=args.network,
-        loss=args.loss,
-        mining=args.mining,
-        learning_rate=args.learning_rate,
+        **{**chosen, **{name: value for name, value in given.items() if value is not None}},
         seed=args.seed,
-        **DEFAULTS[dataset],
     )
+    named = args.preset or f"{config.loss}-{config.mining}"
+    out = args.out or Path("runs") / f"{dataset}-{named}"
+    tensorboard = tensorboard_folder(args.tensorboard, out)
     images = args.images if args.epochs is None else round(args.epochs * len(train))
     if images is not None:
         config = config.replace(images=images)
@@ -135,9 +137,10 @@ def main(args: argparse.Namespace) -> None:
     probe = SVMProbe(random_state=args.seed).fit(train_codes, train.labels)
     report: dict[str, Any] = {
         "dataset": splits.name,
-        "network": args.network,
-        "loss": args.loss,
-        "mining": args.mining,
+        "preset": args.preset,
+        "network": config.network,
+        "loss": config.loss,
+        "mining": config.mining,
         "images": run.description["images_seen"],
         "probe_accuracy": probe.score(test_codes, test.labels),
         "probe_C": probe.C_,
@@ -153,21 +156,11 @@ def main(args: argparse.Namespace) -> None:
         checkpoints = Checkpoints(out / "control")
         if not args.resume:
             checkpoints.keep(0)
-        control = fit_control(
-            train,
-            config,
-            CONTROL_RATE[dataset],
-            device=where,
-            checkpoints=checkpoints,
-            quiet=args.quiet,
+        control = judge_control(
+            train, test, config, device=where, checkpoints=checkpoints, quiet=args.quiet
         )
-        scores = encode(control, test, device=where)
-        report["control_accuracy"] = float((scores.argmax(axis=1) == test.labels).mean())
-        control_probe = SVMProbe(random_state=args.seed)
-        control_probe.fit(encode(control.features, train, device=where), train.labels)
-        report["control_probe_accuracy"] = control_probe.score(
-            encode(control.features, test, device=where), test.labels
-        )
+        report["control_accuracy"] = control.accuracy
+        report["control_probe_accuracy"] = control.probe_accuracy
         checkpoints.keep(0)
     report["seconds"] = round(time.perf_counter() - began, 1)
     write_json(out / "report.json", report)

@@ -100,8 +100,14 @@ def noise() -> ImageSet:
 
 @pytest.mark.parametrize(
     ("optimizer", "network", "stop"),
-    [("sgd", None, 7), ("adam", None, 1), ("sgd", DropoutNet, 1), ("adam", DropoutNet, 7)],
-    ids=["sgd", "adam", "sgd with dropout", "adam with dropout"],
+    [
+        ("sgd", None, 7),
+        ("nesterov", None, 2),
+        ("adam", None, 1),
+        ("sgd", DropoutNet, 1),
+        ("adam", DropoutNet, 7),
+    ],
+    ids=["sgd", "nesterov", "adam", "sgd with dropout", "adam with dropout"],
 )
 def test_going_on_is_as_if_it_had_never_stopped(striped_images, tmp_path, optimizer, network, stop):
     config = CONFIG.replace(optimizer=optimizer, learning_rate=0.01, loss="supcon")

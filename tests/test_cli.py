@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tripletnet.presets import PRESETS
+
 TRIPLETNET = [sys.executable, "-m", "tripletnet"]
 
 
@@ -57,6 +59,7 @@ def test_version():
         (("train", "digits", "--out", "x", "--images", "0"), "images is 0"),
         (("train", "digits", "--out", "x", "--images", "many"), "invalid int value: 'many'"),
         (("train", "digits", "--out", "x", "--network", "nonesuch"), "use one of article"),
+        (("train", "digits", "--out", "x", "--preset", "swift"), "use one of article, fast, best"),
         (("train", "digits", "--out", "x", "--loss", "nonesuch"), "use one of triplet, supcon"),
         (
             ("train", "digits", "--out", "x", "--loss", "supcon", "--mining", "random"),
@@ -97,6 +100,19 @@ def test_train_writes_a_run_folder_and_resume_finds_it_finished(tmp_path):
     other = run(*options, "--resume", "--seed", "1")
     assert other.returncode == 2
     assert "started with seed 0, not 1" in other.stderr
+
+
+def test_a_preset_gives_way_to_what_is_asked_for_and_to_what_the_data_are(tmp_path):
+    out = tmp_path / "run"
+    options = ("--out", out, "--images", "600", "--code-size", "16", "--batch-size", "200")
+    done = run("train", "digits", "--preset", "fast", *options)
+    assert done.returncode == 0, done.stderr
+    training = json.loads((out / "run.json").read_text())["training"]
+    chosen = {name: training[name] for name in ("network", "loss", "optimizer", "schedule")}
+    assert chosen == {name: PRESETS["fast"][name] for name in chosen}
+    assert (training["images"], training["batch_size"]) == (600, 200)
+    # a mirrored digit is another sign
+    assert not training["flip"] and not training["mirror"]
 
 
 def test_two_runs_with_one_seed_are_identical(tmp_path):

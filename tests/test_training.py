@@ -26,6 +26,7 @@ from tripletnet.training import (
 from tripletnet.training.callbacks import History, StepResult
 from tripletnet.training.collapse import CollapseWatch
 from tripletnet.training.fit import make_encoder, make_loss
+from tripletnet.training.optimizers import make_optimizer
 from tripletnet.training.schedule import SCHEDULES, learning_rate
 from tripletnet.training.sgd import MomentumSGD
 
@@ -76,10 +77,11 @@ def same(a, b) -> bool:
     [
         {},
         {"optimizer": "adam", "learning_rate": 0.001},
+        {"optimizer": "nesterov", "network": "whitened", "schedule": "linear"},
         {"mining": "random"},
         {"loss": "supcon", "balance": "images", "crop": 0.8, "colour": 0.2},
     ],
-    ids=["sgd", "adam", "random triplets", "supcon"],
+    ids=["sgd", "adam", "whitened", "random triplets", "supcon"],
 )
 def test_a_seed_decides_the_weights(striped_images, changes):
     config = CONFIG.replace(**changes)
@@ -149,6 +151,26 @@ def test_momentum_sgd_is_its_formula_and_mxnets_own(decay):
     np.testing.assert_allclose(ends[0], expected, atol=1e-5)
 
 
+def test_nesterovs_momentum_is_its_formula():
+    """The step is taken from where the momentum leads."""
+    random = np.random.default_rng(0)
+    start, gradients = random.normal(size=(4, 3)), random.normal(size=(5, 4, 3))
+    weight = mx.gluon.Parameter("weight", shape=(4, 3))
+    weight.initialize(ctx=mx.cpu())
+    weight.set_data(mx.nd.array(start))
+    optimizer = make_optimizer("nesterov", learning_rate=0.2)
+    trainer = mx.gluon.Trainer([weight], optimizer, kvstore=None)
+    expected, momentum = start, 0.0
+    for gradient in gradients:
+        with mx.autograd.record():
+            value = (weight.data() * mx.nd.array(gradient)).sum()
+        value.backward()
+        trainer.step(1)
+        momentum = 0.9 * momentum + gradient
+        expected = expected - 0.2 * (gradient + 0.9 * momentum)
+    np.testing.assert_allclose(weight.data().asnumpy(), expected, atol=1e-5)
+
+
 # --- what goes wrong
 
 
@@ -212,7 +234,7 @@ def test_collapse_is_warned_of_once_and_only_if_it_lasts():
     [
         {"images": 0},
         {"optimizer": "rmsprop"},
-        {"schedule": "linear"},
+        {"schedule": "square"},
         {"balance": "both"},
         {"batch_size": 3},
         {"learning_rate": 0.0},
@@ -266,6 +288,8 @@ def test_learning_rate_by_hand():
 def test_other_schedules_by_hand():
     steps = [learning_rate(step, 8, 1.0, 0.0, "step") for step in range(8)]
     assert steps == pytest.approx([1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01])
+    linear = [learning_rate(step, 4, 2.0, 0.0, "linear") for step in range(4)]
+    assert linear == pytest.approx([2.0, 1.525, 1.05, 0.575])
     cyclic = [learning_rate(step, 8, 1.0, 0.0, "cyclic") for step in range(8)]
     assert cyclic == pytest.approx([1, 0.5] * 4)
 

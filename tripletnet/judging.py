@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Optional, Union
 
@@ -216,11 +217,35 @@ def _control(
     if train is None:
         raise InputError("control: there are no images of the run's training part to train it on")
     config = TrainingConfig(**description["training"]).replace(images=description["images_seen"])
-    control = fit_control(train, config, device=device, quiet=quiet)
+    return judge_control(train, test, config, device=device, quiet=quiet)
+
+
+def judge_control(
+    train: ImageSet,
+    test: ImageSet,
+    config: TrainingConfig,
+    *,
+    device: Optional[mx.Context] = None,
+    **options: Any,
+) -> Control:
+    """Train the control of a run and judge it, by its softmax and by an SVM on its features.
+
+    Parameters
+    ----------
+    train, test : ImageSet
+        What to learn from, and what to score.
+    config : TrainingConfig
+        The run's: network, images seen, batches, augmentation and mirror images are the same.
+    device : mxnet.Context
+        Where the network runs.
+    **options
+        As for :func:`tripletnet.training.fit_control`.
+    """
+    control = fit_control(train, config, device=device, **options)
     scores = encode(control, test, device=device)
-    probe = SVMProbe().fit(encode(control.features, train, device=device), train.labels)
-    features = encode(control.features, test, device=device)
+    features = partial(encode, control.features, device=device, mirror=config.mirror)
+    probe = SVMProbe(random_state=config.seed).fit(features(train), train.labels)
     return Control(
         accuracy=float((scores.argmax(axis=1) == test.labels).mean()),
-        probe_accuracy=float(probe.score(features, test.labels)),
+        probe_accuracy=float(probe.score(features(test), test.labels)),
     )

@@ -105,6 +105,8 @@ NETWORKS: Registry[EncoderBlock] = Registry(
     {
         "article": "tripletnet.networks.triplet_cnn:TripletCNN",
         "residual": "tripletnet.networks.residual:ResidualNet",
+        "whitened": "tripletnet.networks.whitened:WhitenedNet",
+        "whitened-wide": "tripletnet.networks.whitened:WideWhitenedNet",
         "deep-ranking": "tripletnet.networks.deep_ranking:DeepRanking",
     },
     families={"gluoncv": "tripletnet.networks.gluoncv_backbone:gluoncv_type"},

@@ -22,4 +22,5 @@ def add_alteration_options(parser: argparse.ArgumentParser) -> None:
     add("--hue", type=float, metavar="DEGREES", help="turn the hues by up to so much")
     add("--text", type=float, help="write letters over half, up to this share of the height high")
     add("--shrink", type=float, help="shrink half of the images to this share or more, and enlarge")
+    add("--mirror", action="store_true", default=None, help="encode images and mirror images, both")
     add("--jpeg", type=int, metavar="QUALITY", help="save half of them as JPEG of this or better")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 from tripletnet.errors import InputError
+from tripletnet.presets import PRESETS
 
 if TYPE_CHECKING:
     from tripletnet.data.examples import LoadedExamples
@@ -175,8 +176,7 @@ def parse_classes(text: Optional[str]) -> Union[int, list[str], None]:
 
 #: What differs from TrainingConfig's own choices by the kind of data.
 DEFAULTS: dict[str, dict[str, Any]] = {
-    # what takes less than twenty minutes on two cores, with the example's control
-    "cifar10": {"images": 450_000, "batch_size": 384, "shift": 2},
+    "cifar10": PRESETS["article"],
     # a mirrored digit is another sign
     "digits": {"images": 80_000, "flip": False, "shift": 2},
     "folder": {"network": "residual", "loss": "supcon", "crop": 0.6, "colour": 0.2},

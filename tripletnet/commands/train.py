@@ -19,6 +19,7 @@ from tripletnet.commands.learnt_from import (
     load_examples,
     supervision_of,
 )
+from tripletnet.presets import PRESETS, preset
 from tripletnet.registry import DISTANCES, LOSSES, MINERS, NETWORKS
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add_data_options(parser)
     add("--out", type=Path, required=True, help="the run folder")
+    add("--preset", help=f"choices that go well together: {', '.join(PRESETS)}")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--images", type=int, help="train on so many images, repeats counted")
     length.add_argument("--epochs", type=float, help="the same, as passes over the training images")
@@ -51,8 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--margin",
         type=float,
-        default=1.0,
-        help="of losses that have one, in the distance's unit (default: %(default)s)",
+        help="of losses that have one, in the distance's unit (default: 1)",
     )
     add(
         "--soft-margin",
@@ -75,11 +76,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         help="images a step (default: 384 for cifar10, 768 for --positives, else 192)",
     )
-    add("--optimizer", default="sgd", help="sgd (with momentum) or adam (default: %(default)s)")
+    add("--optimizer", help="sgd (with momentum), nesterov or adam (default: sgd)")
     add("--learning-rate", type=float, help="the highest (default: the loss's own)")
-    add("--weight-decay", type=float, default=5e-4, help="L2 penalty (default: %(default)s)")
+    add("--weight-decay", type=float, help="L2 penalty (default: 0.0005)")
     add("--warmup", type=float, help="share of the run in which the rate rises (default: 0.05)")
-    add("--schedule", default="cosine", help="cosine, cyclic or step (default: %(default)s)")
+    add("--schedule", help="cosine, linear, cyclic or step (default: cosine)")
     add("--balance", help="draw classes or images evenly (default: classes)")
     add_alteration_options(parser)
     add("--patience", type=int, help="stop after so many measurements without a better one")
@@ -115,7 +116,10 @@ def run(args: argparse.Namespace) -> None:
         for field in dataclasses.fields(TrainingConfig)
         if getattr(args, field.name, None) is not None
     }
-    choices = {"images": 1, **defaults, **given}
+    chosen = {} if args.preset is None else preset(args.preset)
+    choices = {"images": 1, **defaults, **chosen, **given}
+    if not choices.get("flip", True) and args.mirror is None:
+        choices.pop("mirror", None)  # a preset's, but a mirrored image is another one here
     # whatever does not go together is refused before anything is decoded
     config = TrainingConfig(**choices)
     settled(config, make_loss(config, supervision))
@@ -136,7 +140,7 @@ def run(args: argparse.Namespace) -> None:
     an_epoch = len(data.train) * data.train.images_each
     if args.epochs is not None:
         choices["images"] = round(args.epochs * an_epoch)
-    elif "images" not in {**defaults, **given}:
+    elif "images" not in {**defaults, **chosen, **given}:
         choices["images"] = min(30 * an_epoch, 300_000)
 
     if data.left_out:

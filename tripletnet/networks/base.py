@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Optional
 
+import numpy as np
+
 from tripletnet.backend import mx
 from tripletnet.errors import InputError
 
@@ -60,6 +62,9 @@ class EncoderBlock(mx.gluon.HybridBlock):
         Height and width of the images, in pixels.
     mean, std : sequence of 3 floats
         The pixels' normalisation, on the 0..255 scale.
+    mirror : bool
+        Encode an image as the sum of its code and that of its mirror image, scaled to unit length:
+        :func:`tripletnet.retrieval.encode.encode` does that, training does not.
 
     Notes
     -----
@@ -73,6 +78,8 @@ class EncoderBlock(mx.gluon.HybridBlock):
     natural_code_size = 1024
     #: Height and width that folders of photos are brought to where nobody says, in pixels.
     photo_size = 64
+    #: The highest learning rate of SGD for a batch of 192 when a softmax trains the layers.
+    softmax_learning_rate = 0.02
     #: The model of GluonCV's zoo whose weights fit the backbone; None: there is no backbone.
     backbone_model: Optional[str] = None
 
@@ -82,6 +89,7 @@ class EncoderBlock(mx.gluon.HybridBlock):
         image_size: int = 32,
         mean: Sequence[float] = (125.3, 123.0, 113.9),
         std: Sequence[float] = (63.0, 62.1, 66.7),
+        mirror: bool = False,
         **kwargs: Any,
     ) -> None:
         if code_size is None:
@@ -96,6 +104,7 @@ class EncoderBlock(mx.gluon.HybridBlock):
         super().__init__(**kwargs)
         self.code_size = code_size
         self.image_size = image_size
+        self.mirror = mirror
         with self.name_scope():
             self.pixels = Pixels(mean, std)
             self.layers = self.make_layers()
@@ -103,11 +112,15 @@ class EncoderBlock(mx.gluon.HybridBlock):
     @property
     def arguments(self) -> dict[str, Any]:
         """The arguments that make this network anew, for JSON."""
-        return {"code_size": self.code_size, "image_size": self.image_size}
+        own = {"code_size": self.code_size, "image_size": self.image_size}
+        return {**own, "mirror": True} if self.mirror else own
 
     def make_layers(self) -> mx.gluon.HybridBlock:
         """Return the layers from normalised pixels up to and including the code's dense layer."""
         raise NotImplementedError
+
+    def take_in(self, pixels: np.ndarray) -> None:
+        """Look at training images, (N, H, W, 3) uint8, before the first step; most have no need."""
 
     def backbone(self) -> dict[str, mx.gluon.Parameter]:
         """Return the parameters that `backbone_model` has, too, by its names for them."""

@@ -31,6 +31,11 @@ class Classifier(mx.gluon.HybridBlock):
             self.encoder = encoder
             self.output = mx.gluon.nn.Dense(classes, in_units=encoder.code_size)
 
+    @property
+    def mirror(self) -> bool:
+        """Whether an image's outputs are the mean of its own and those of its mirror image."""
+        return self.encoder.mirror
+
     def features(self, x: Any) -> Any:
         """Return what the last layer sees: the code after ReLU, (N, code_size)."""
         return self.encoder.embed(x).relu()

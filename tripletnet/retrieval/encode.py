@@ -8,6 +8,8 @@ import numpy as np
 
 from tripletnet.backend import mx
 from tripletnet.data.images import ImageSet
+from tripletnet.networks import EncoderBlock
+from tripletnet.networks.base import normalize_rows
 
 
 def encode(
@@ -15,6 +17,7 @@ def encode(
     images: ImageSet,
     batch_size: Optional[int] = None,
     device: Optional[mx.Context] = None,
+    mirror: Optional[bool] = None,
 ) -> np.ndarray:
     """Return the network's output for each image.
 
@@ -30,12 +33,17 @@ def encode(
         than 64 x 64 pixels.
     device : mxnet.Context
         Where the network runs.
+    mirror : bool, optional
+        Take the mean of the outputs for each image and for its mirror image; means of codes of
+        unit length are scaled to it. Default: what the network says, if it says so, or not.
 
     Returns
     -------
     ndarray of float32, shape (N, D), C-contiguous
         In the order of `images`.
     """
+    if mirror is None:
+        mirror = getattr(network, "mirror", False)
     if batch_size is None:
         height, width = images.image_shape
         batch_size = max(1, min(384, 384 * 64 * 64 // (height * width)))
@@ -53,10 +61,19 @@ def encode(
         # a short last batch is filled up, so that the network keeps its one shape
         filled = np.resize(indices, min(batch_size, len(images)))
         pixels = np.ascontiguousarray(images.take(filled).transpose(0, 3, 1, 2))
-        output = network(mx.nd.array(pixels, dtype="uint8", ctx=device or mx.cpu()))
+        x = mx.nd.array(pixels, dtype="uint8", ctx=device or mx.cpu())
+        output = network(x)
+        if mirror:
+            output = _mean(output, network(x.flip(axis=3)), isinstance(network, EncoderBlock))
         if waiting is not None:
             collect(*waiting)
         waiting = (indices, output)
     if waiting is not None:
         collect(*waiting)
     return np.empty((0, 0), dtype=np.float32) if codes is None else codes
+
+
+def _mean(outputs: Any, mirrored: Any, codes: bool) -> Any:
+    """Return the mean of two batches of outputs, of unit length again if they are codes."""
+    mean = (outputs + mirrored) / 2
+    return normalize_rows(mx.nd, mean) if codes else mean

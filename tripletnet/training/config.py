@@ -12,7 +12,7 @@ from tripletnet.data.sampling import draws_images
 from tripletnet.errors import InputError
 from tripletnet.training.schedule import SCHEDULES
 
-OPTIMIZERS = ("sgd", "adam")
+OPTIMIZERS = ("sgd", "nesterov", "adam")
 
 
 @dataclass(frozen=True)
@@ -40,20 +40,22 @@ class TrainingConfig:
         Over which triplets the triplet loss is averaged; default: its own.
     batch_size : int
         About how many images each step takes.
-    optimizer : {"sgd", "adam"}
-        SGD has momentum 0.9.
+    optimizer : {"sgd", "nesterov", "adam"}
+        SGD has momentum 0.9; `nesterov` is SGD with Nesterov's momentum of 0.9.
     learning_rate : float, optional
         The highest; default: the loss's own for SGD, 0.001 for Adam.
     weight_decay : float
         L2 penalty on all weights.
     warmup : float
         The share of the run, from 0 to 1, in which the learning rate rises.
-    schedule : {"cosine", "cyclic", "step"}
+    schedule : {"cosine", "linear", "cyclic", "step"}
         How it falls afterwards.
     balance : {"classes", "images"}
         What is drawn evenly into batches.
     flip, shift, crop, colour, hue, rotate, text, shrink, jpeg
         Augmentation: see :class:`tripletnet.data.augment.Augmentation`.
+    mirror : bool
+        Encode images as the mean of their code and that of their mirror image.
     seed : int
         Decides the first weights, the batches and their augmentation.
     pretrained : bool
@@ -92,6 +94,7 @@ class TrainingConfig:
     text: float = 0.0
     shrink: float = 1.0
     jpeg: int = 100
+    mirror: bool = False
     seed: int = 0
     pretrained: bool = False
     weights: Optional[str] = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any, Optional
 
@@ -26,7 +27,9 @@ def make_encoder(config: TrainingConfig, images: Examples) -> EncoderBlock:
     height, width = images.image_shape
     if height != width:
         raise InputError(f"{images.name}: images are {width} x {height}: networks take squares")
-    return get_network(config.network, code_size=config.code_size, image_size=height)
+    return get_network(
+        config.network, code_size=config.code_size, image_size=height, mirror=config.mirror
+    )
 
 
 def make_loss(config: TrainingConfig, supervision: str = "classes") -> BatchLoss:
@@ -135,7 +138,10 @@ def fit_encoder(
 
 
 def fit_control(
-    images: ImageSet, config: TrainingConfig, learning_rate: float = 0.02, **options: Any
+    images: ImageSet,
+    config: TrainingConfig,
+    learning_rate: Optional[float] = None,
+    **options: Any,
 ) -> Classifier:
     """Train the control: the same layers end to end as a classifier, on as many images.
 
@@ -143,10 +149,13 @@ def fit_control(
     ----------
     images, config, **options
         As for :func:`fit_encoder`; the augmentation is the same.
-    learning_rate : float
-        The control's own.
+    learning_rate : float, optional
+        The control's own; default: the network's, times the root of the batch over 192.
     """
-    control = Classifier(make_encoder(config, images), len(images.classes))
+    encoder = make_encoder(config, images)
+    control = Classifier(encoder, len(images.classes))
+    if learning_rate is None:
+        learning_rate = encoder.softmax_learning_rate * math.sqrt(config.batch_size / 192)
     own = config.replace(learning_rate=learning_rate)
     trainer, _ = make_trainer(
         control, SoftmaxCrossEntropy(), images, own, label="control", **options

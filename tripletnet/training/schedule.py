@@ -11,6 +11,11 @@ def cosine(done: float) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * done))
 
 
+def linear(done: float, last: float = 0.05) -> float:
+    """Fall from 1 to a twentieth in a straight line."""
+    return 1.0 - (1.0 - last) * done
+
+
 def step(done: float) -> float:
     """Stay at 1, and fall to a tenth at one half and again at three quarters of the run."""
     return 1.0 if done < 0.5 else 0.1 if done < 0.75 else 0.01
@@ -22,7 +27,12 @@ def cyclic(done: float, cycles: int = 4) -> float:
 
 
 #: The shapes that can be chosen by name: share of the run done, from 0 to 1, to a factor.
-SCHEDULES: dict[str, Callable[[float], float]] = {"cosine": cosine, "cyclic": cyclic, "step": step}
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "cosine": cosine,
+    "linear": linear,
+    "cyclic": cyclic,
+    "step": step,
+}
 
 
 def learning_rate(
@@ -40,7 +50,7 @@ def learning_rate(
         The highest learning rate.
     warmup : float
         The share of the steps, from 0 to below 1, in which it rises.
-    schedule : {"cosine", "cyclic", "step"}
+    schedule : {"cosine", "linear", "cyclic", "step"}
         The shape after that.
     """
     rising = warmup * steps

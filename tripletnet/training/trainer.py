@@ -23,9 +23,12 @@ from tripletnet.training.backbone import Backbone
 from tripletnet.training.callbacks import Callback, StepResult
 from tripletnet.training.checkpoint import Checkpoints, TrainingState
 from tripletnet.training.config import TrainingConfig
+from tripletnet.training.optimizers import make_optimizer
 from tripletnet.training.schedule import learning_rate
-from tripletnet.training.sgd import MomentumSGD
 from tripletnet.training.supervision import make_sampler
+
+#: Examples that a network may look at before the first step.
+_TAKEN_IN = 5000
 
 
 class TrainingError(RuntimeError):
@@ -103,9 +106,16 @@ class Trainer:
         state = self.checkpoints.load() if self.checkpoints else None
         if state is None:
             self.initialize()
+            self._take_in()
             self._backbone.take_first_weights()
         else:
             self.restore(state)
+
+    def _take_in(self) -> None:
+        """Show the encoder some training images, the same for a seed."""
+        some = np.random.default_rng((self.config.seed, 3)).permutation(len(self._examples))
+        pixels, _ = self._examples.draw(np.sort(some[:_TAKEN_IN]))
+        getattr(self.network, "encoder", self.network).take_in(pixels)
 
     @property
     def images_seen(self) -> int:
@@ -286,8 +296,8 @@ class Trainer:
         }
 
     def _make_optimizer(self) -> None:
-        make = MomentumSGD if self.config.optimizer == "sgd" else mx.optimizer.Adam
-        optimizer = make(
+        optimizer = make_optimizer(
+            self.config.optimizer,
             learning_rate=self._peak,
             wd=self.config.weight_decay,
             begin_num_update=self.step,  # Adam corrects its bias by the number of steps

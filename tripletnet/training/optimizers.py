@@ -1,0 +1,28 @@
+"""The optimisers that can be chosen by name."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Callable
+
+from tripletnet.backend import mx
+from tripletnet.training.sgd import MomentumSGD
+
+_MAKERS: dict[str, Callable[..., mx.optimizer.Optimizer]] = {
+    "sgd": MomentumSGD,
+    "nesterov": partial(mx.optimizer.NAG, momentum=0.9),
+    "adam": mx.optimizer.Adam,
+}
+
+
+def make_optimizer(name: str, **options: Any) -> mx.optimizer.Optimizer:
+    """Return an optimiser of MXNet.
+
+    Parameters
+    ----------
+    name : {"sgd", "nesterov", "adam"}
+        SGD with momentum 0.9, with Nesterov's momentum of 0.9, or Adam.
+    **options
+        Of :class:`mxnet.optimizer.Optimizer`: `learning_rate`, `wd`, `begin_num_update`, ...
+    """
+    return _MAKERS[name](**options)
