@@ -15,6 +15,7 @@ import pytest
 from tripletnet.backend import mx
 from tripletnet.data.images import ImageSet
 from tripletnet.errors import InputError
+from tripletnet.int8.calibration import load_calibration
 from tripletnet.networks.fingerprint import fingerprint
 from tripletnet.retrieval.encode import encode
 from tripletnet.runs import load_run
@@ -208,13 +209,15 @@ def test_what_is_refused_leaves_a_finished_run_as_it_was(run_copy, tmp_path):
 
 def test_nothing_of_an_earlier_run_mixes_with_a_new_one(run_copy, monkeypatch):
     images, folder = run_copy
-    for name in ("threshold.json", "validation.csv", "best.params", "split.json"):
+    earlier = ("threshold.json", "validation.csv", "best.params", "split.json", "int8.params")
+    for name in (*earlier, "int8.json", "calibration.npz"):
         (folder / name).write_text("of the earlier run")
     monkeypatch.setattr(Trainer, "run", lambda self: None)
     train_run(images, CONFIG.replace(seed=1), folder, split={"0": "train"})
     assert json.loads((folder / "split.json").read_text())["images"] == {"0": "train"}
     left = {path.name for path in folder.iterdir()}
-    assert left == {"run.json", "encoder.params", "split.json"}
+    assert left == {"run.json", "encoder.params", "split.json", "calibration.npz"}
+    assert load_calibration(folder, 12) is not None
 
 
 def test_a_finished_run_can_be_lengthened(run_copy):

@@ -14,12 +14,13 @@ from tripletnet.commands import (
     encode,
     evaluate,
     index,
+    quantize,
     search,
     train,
     triplets,
 )
 
-COMMANDS = (train, triplets, evaluate, encode, index, search, compare, duplicates, cache)
+COMMANDS = (train, triplets, evaluate, encode, index, search, compare, duplicates, quantize, cache)
 
 
 def make_parser() -> CommandParser:

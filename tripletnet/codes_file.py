@@ -17,7 +17,7 @@ from tripletnet.errors import InputError
 from tripletnet.files import PathLike, atomic_path
 
 _TEXTS = ("paths", "digests")
-_WORDS = ("fingerprint", "root", "run")
+_WORDS = ("fingerprint", "root", "run", "precision")
 # what NumPy and zipfile raise for damaged files
 _UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 _FIELDS = ("codes", "labels", "sizes", *_WORDS)
@@ -47,6 +47,8 @@ class EncodedImages:
         Width and height of each image in its file, in pixels.
     run : str or None
         The run folder of the encoder.
+    precision : str or None
+        In which numbers the encoder computed: ``fp32`` or ``int8``.
     """
 
     codes: np.ndarray
@@ -57,6 +59,7 @@ class EncodedImages:
     digests: Optional[Sequence[str]] = None
     sizes: Optional[np.ndarray] = None
     run: Optional[str] = None
+    precision: Optional[str] = None
 
     def __len__(self) -> int:
         return len(self.codes)

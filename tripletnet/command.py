@@ -14,7 +14,7 @@ from typing import Any, Callable, NoReturn, Optional, Union
 
 from tripletnet.errors import InputError
 from tripletnet.extras import load_tensorboardx
-from tripletnet.registry import DISTANCES
+from tripletnet.registry import DISTANCES, PRECISIONS
 
 # what a path that was given can be at fault for
 _WRONG_PLACE = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EACCES}
@@ -37,6 +37,17 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     """Describe the option --device."""
     text = "cpu, gpu or gpu:N (the GPU is untested)"
     parser.add_argument("--device", default="cpu", help=text)
+
+
+def add_precision(parser: argparse.ArgumentParser) -> None:
+    """Describe the option --precision of commands that encode."""
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="fp32",
+        help="the numbers that the encoder computes in; auto: int8 where it is faster on this "
+        "processor and its codes agree with those of fp32 (default: %(default)s)",
+    )
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:

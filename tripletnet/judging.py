@@ -21,9 +21,10 @@ from tripletnet.evaluation.parts import Codes
 from tripletnet.evaluation.probe import SVMProbe
 from tripletnet.evaluation.threshold import DEFAULT_TARGET, DEFAULT_VALUE, check_target
 from tripletnet.files import PathLike, read_json, write_json
+from tripletnet.int8.precision import load_encoder
 from tripletnet.registry import DISTANCES
 from tripletnet.retrieval.encode import encode
-from tripletnet.runs import SPLIT, THRESHOLD, load_run, read_description
+from tripletnet.runs import SPLIT, THRESHOLD, read_description
 from tripletnet.training import TrainingConfig, fit_control
 
 
@@ -94,6 +95,7 @@ def judge_run(
     distance: Union[str, Distance] = "squared",
     seed: int = 0,
     device: Optional[mx.Context] = None,
+    precision: str = "fp32",
     quiet: bool = False,
 ) -> Judgement:
     """Judge the encoder of a run: the SVM learns from train, test alone is scored.
@@ -113,6 +115,8 @@ def judge_run(
         As for :func:`tripletnet.evaluation.judgement.judge`.
     device : mxnet.Context
         Where the networks run.
+    precision : {"fp32", "int8", "auto"}
+        What the encoder computes in, see :func:`tripletnet.int8.precision.load_encoder`.
     quiet : bool
         No progress bar for the control.
 
@@ -124,7 +128,8 @@ def judge_run(
     run = Path(run)
     check_target(target, value)
     measure = DISTANCES.choose(distance)
-    encoder, description = load_run(run, device)
+    loaded = load_encoder(run, precision, device)
+    encoder, description = loaded.encode, loaded.description
     parts = _parts(run, data, description)
 
     def codes(images: ImageSet, first_label: int = 0) -> Codes:
@@ -144,7 +149,7 @@ def judge_run(
         value=value,
         distance=measure,
         seed=seed,
-        notes=parts.notes,
+        notes=[*parts.notes, *(["The encoder computed in int8."] * (loaded.precision == "int8"))],
     )
     own = parts.train is not None and parts.train.name == description["data"]["dataset"]
     # what a run without classes calls the same is not what classes do

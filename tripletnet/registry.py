@@ -100,6 +100,9 @@ def _import(place: str) -> Any:
     return getattr(import_module(module), attribute)
 
 
+#: In which numbers an encoder may compute, see :mod:`tripletnet.int8.precision`.
+PRECISIONS = ("fp32", "int8", "auto")
+
 NETWORKS: Registry[EncoderBlock] = Registry(
     "network",
     {

@@ -18,6 +18,9 @@ DESCRIPTION = "run.json"
 PARAMETERS = "encoder.params"
 THRESHOLD = "threshold.json"
 SPLIT = "split.json"
+CALIBRATION = "calibration.npz"
+INT8 = "int8.json"
+INT8_PARAMETERS = "int8.params"
 
 
 #: What training leaves, the description first: without it a folder is no run folder.
@@ -26,6 +29,9 @@ _LEFT_BEHIND = (
     PARAMETERS,
     THRESHOLD,
     SPLIT,
+    INT8,
+    INT8_PARAMETERS,
+    CALIBRATION,
     "best.params",
     "history.csv",
     "validation.csv",

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from tripletnet.command import add_device, add_distance
+from tripletnet.command import add_device, add_distance, add_precision
 from tripletnet.errors import InputError
 
 
@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_distance(parser)
     add("--check", action="store_true", help="exit with status 1 if they are different")
     add("--json", action="store_true", help="print JSON instead of text")
+    add_precision(parser)
     add_device(parser)
 
 
@@ -34,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from tripletnet.retrieval.encoder import Encoder
     from tripletnet.runtime import device
 
-    encoder = Encoder.load(args.run_folder, device(args.device))
+    encoder = Encoder.load(args.run_folder, device(args.device), precision=args.precision)
     result = compare(encoder, args.first, args.second, args.max_distance, args.distance)
     if args.check and result.same is None:
         raise InputError(

@@ -6,7 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from tripletnet.command import add_device
+from tripletnet.command import add_device, add_precision
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folders, with all that is below, and files",
     )
     add("--out", metavar="CODES.npz", type=Path, required=True, help="the file of codes to write")
+    add_precision(parser)
     add_device(parser)
     add("--quiet", action="store_true", help="no progress bars")
     parser.set_defaults(goes_on=True)
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> None:
 
     if args.out.is_dir():
         raise InputError(f"{args.out}: is a folder: --out names the file of codes")
-    encoder = Encoder.load(args.run_folder, device(args.device))
+    encoder = Encoder.load(args.run_folder, device(args.device), precision=args.precision)
     keep = args.out.with_name(f"{args.out.name}.part")
     start = time.monotonic()
     with only_one(args.out):

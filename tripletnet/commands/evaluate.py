@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
-from tripletnet.command import add_device, add_distance, add_seed
+from tripletnet.command import add_device, add_distance, add_precision, add_seed
 from tripletnet.errors import InputError
 from tripletnet.registry import DISTANCES
 
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     wish = parser.add_mutually_exclusive_group()
     wish.add_argument(
         "--fpr-target",
-        dest="false_positive_rate",
+        dest="false_positive_rate_target",
         metavar="SHARE",
         type=float,
         help="choose the threshold for this false-positive rate (default: 0.01)",
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for target in ("precision", "recall"):
         wish.add_argument(
             f"--{target}-target",
-            dest=target,
+            dest=f"{target}_target",
             metavar="SHARE",
             type=float,
             help=f"choose it for this {target}",
@@ -67,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_distance(parser)
     add("--json", action="store_true", help="print the content of report.json")
     add_seed(parser)
+    add_precision(parser)
     add_device(parser)
     add("--quiet", action="store_true", help="no progress bars")
 
@@ -117,7 +118,7 @@ def _judge_rows(args: argparse.Namespace) -> None:
         )
     kind = "triplets" if args.triplets else "pairs"
     file = args.triplets or args.pairs
-    encoder = Encoder.load(args.judged, device(args.device))
+    encoder = Encoder.load(args.judged, device(args.device), precision=args.precision)
     with stage_bars(args.quiet) as progress:
         decoding = partial(progress, "decoding")
         judgement = judge_rows(encoder, kind, file, args.data, progress=decoding)
@@ -134,7 +135,7 @@ def _wish(args: argparse.Namespace) -> dict[str, Any]:
 
     distance = DISTANCES.choose(args.distance)
     for target in TARGETS:
-        value = getattr(args, target)
+        value = getattr(args, f"{target}_target")
         if value is not None:
             check_target(target, value)
             return {"distance": distance, "target": target, "value": value}
@@ -205,6 +206,7 @@ def _judge_run(args: argparse.Namespace, wish: dict[str, Any]) -> tuple[Judgemen
         control=args.control,
         seed=args.seed,
         device=device(args.device),
+        precision=args.precision,
         quiet=args.quiet,
         **wish,
     )

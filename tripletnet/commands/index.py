@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
-from tripletnet.command import add_device, add_run, add_seed
+from tripletnet.command import add_device, add_precision, add_run, add_seed
 from tripletnet.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     add("--json", action="store_true", help="print JSON instead of text")
     add_seed(parser)
+    add_precision(parser)
     add_device(parser)
     add("--quiet", action="store_true", help="no progress bars")
     parser.set_defaults(goes_on=True)
@@ -207,7 +208,7 @@ def _encode(
     from tripletnet.retrieval.encoder import Encoder
     from tripletnet.runtime import device
 
-    encoder = Encoder.load(run, device(args.device))
+    encoder = Encoder.load(run, device(args.device), precision=args.precision)
     with stage_bars(args.quiet) as progress:
         encoded, left_out = encoder.encode_files(images, keep=keep, progress=progress, check=check)
     tell_left_out(left_out)
@@ -230,6 +231,7 @@ def _show(index: Index, as_json: bool, done: str = "") -> None:
         "root": about["root"] or "not known",
         "run": about["run"] or "not known",
         "encoder": about["fingerprint"] or "not known",
+        "precision": about["precision"] or "not known",
         "threshold": "none" if threshold is None else f"squared distance {threshold:.4f}",
     }
     for name, value in told.items():

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Optional
 
-from tripletnet.command import add_device, add_distance, add_run
+from tripletnet.command import add_device, add_distance, add_precision, add_run
 from tripletnet.errors import InputError
 from tripletnet.registry import DISTANCES
 
@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--plot", metavar="GRID.png", type=Path, help="draw what was found")
     add("--csv", metavar="TABLE.csv", type=Path, help="write a table, a line for each neighbour")
     add("--json", action="store_true", help="print JSON instead of text")
+    add_precision(parser)
     add_device(parser)
     add("--quiet", action="store_true", help="say nothing of what was left out")
 
@@ -62,7 +63,8 @@ def run(args: argparse.Namespace) -> None:
             raise InputError(f"{path}: is a folder: name a file to write")
     measure = DISTANCES.choose(args.distance)
     index = Index.load(args.index)
-    encoder = Encoder.load(find_run(index.images, args.index, args.run_folder), device(args.device))
+    run_folder = find_run(index.images, args.index, args.run_folder)
+    encoder = Encoder.load(run_folder, device(args.device), precision=args.precision)
     known = args.max_distance
     for threshold in (encoder.threshold, index.threshold):
         if known is None and threshold is not None:

@@ -36,6 +36,9 @@ class Catalogue:
         Tells which encoder made the codes, see :mod:`tripletnet.networks.fingerprint`.
     run : str or None
         The run folder of the encoder.
+    precision : str or None
+        In which numbers the encoder computed: ``fp32``, ``int8`` or, where images were added in the
+        other, ``mixed``.
     """
 
     paths: list[str]
@@ -45,6 +48,7 @@ class Catalogue:
     root: Optional[str] = None
     fingerprint: Optional[str] = None
     run: Optional[str] = None
+    precision: Optional[str] = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -81,7 +85,8 @@ class Catalogue:
             twice = Counter(paths).most_common(1)[0][0]
             raise InputError(f"paths: {twice} is there twice; leave one of them out")
         sizes = None if images.sizes is None else np.asarray(images.sizes, np.int32)
-        return cls(paths, labels, digests, sizes, images.root, images.fingerprint, images.run)
+        words = (images.root, images.fingerprint, images.run, images.precision)
+        return cls(paths, labels, digests, sizes, *words)
 
     def rows_of(self, paths: Iterable[str]) -> list[int]:
         """Return the row of each path.
@@ -141,6 +146,7 @@ class Catalogue:
             labels=_joined_labels(self, other),
             digests=None if self.digests is None else self.digests + (other.digests or []),
             sizes=None if self.sizes is None else np.concatenate([self.sizes, other.sizes]),
+            precision=self.precision if self.precision == other.precision else "mixed",
         )
 
     def below(self, root: Optional[str]) -> Catalogue:
@@ -164,7 +170,7 @@ class Catalogue:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], **words: Optional[str]) -> Catalogue:
-        """Return what :meth:`to_arrays` took apart, with root, fingerprint and run."""
+        """Return what :meth:`to_arrays` took apart, with root, fingerprint, run and precision."""
         digests = _unpacked(arrays["digests"]) if "digests" in arrays else None
         paths = _unpacked(arrays["paths"])
         return cls(paths, arrays.get("labels"), digests, arrays.get("sizes"), **words)

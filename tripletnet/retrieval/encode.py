@@ -12,6 +12,11 @@ from tripletnet.networks import EncoderBlock
 from tripletnet.networks.base import normalize_rows
 
 
+def usual_batch_size(height: int, width: int) -> int:
+    """Return how many images of a size, in pixels, go through a network at once by default."""
+    return max(1, min(384, 384 * 64 * 64 // (height * width)))
+
+
 def encode(
     network: Callable[[Any], Any],
     images: ImageSet,
@@ -45,8 +50,7 @@ def encode(
     if mirror is None:
         mirror = getattr(network, "mirror", False)
     if batch_size is None:
-        height, width = images.image_shape
-        batch_size = max(1, min(384, 384 * 64 * 64 // (height * width)))
+        batch_size = usual_batch_size(*images.image_shape)
     codes: Optional[np.ndarray] = None
     waiting: Optional[tuple[np.ndarray, Any]] = None
 

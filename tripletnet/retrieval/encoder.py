@@ -20,10 +20,11 @@ from tripletnet.data.resize import resize_image
 from tripletnet.data.scan import LeftOut
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike
+from tripletnet.int8.precision import load_encoder
 from tripletnet.networks import EncoderBlock
 from tripletnet.retrieval.encode import encode
 from tripletnet.retrieval.partial_codes import PartialCodes
-from tripletnet.runs import load_run, read_threshold
+from tripletnet.runs import read_threshold
 from tripletnet.runtime import usable_cores
 
 #: Pictures that are decoded, encoded and stored together.
@@ -47,6 +48,8 @@ class Encoder:
         The squared distance up to which two images count as the same.
     device : mxnet.Context, optional
         Where the network runs.
+    quantised : callable, optional
+        The same in int8, NDArray (n, 3, H, W) uint8 -> (n, D): encodes in place of `network`.
 
     Examples
     --------
@@ -63,6 +66,7 @@ class Encoder:
         fit: str = "crop",
         threshold: Optional[float] = None,
         device: Optional[mx.Context] = None,
+        quantised: Optional[Callable[[Any], Any]] = None,
     ) -> None:
         self.network = network
         self.run = Path(run)
@@ -70,32 +74,51 @@ class Encoder:
         self.fit = fit
         self.threshold = threshold
         self.device = device
+        self._quantised = quantised
 
     @classmethod
-    def load(cls, run: PathLike, device: Optional[mx.Context] = None) -> Encoder:
+    def load(
+        cls, run: PathLike, device: Optional[mx.Context] = None, *, precision: str = "fp32"
+    ) -> Encoder:
         """Load the encoder of a run folder.
+
+        Parameters
+        ----------
+        run : str or Path
+            The run folder.
+        device : mxnet.Context, optional
+            Where the network runs.
+        precision : {"fp32", "int8", "auto"}
+            See :func:`tripletnet.int8.precision.load_encoder`.
 
         Raises
         ------
         InputError
-            If the folder is no run folder, or damaged.
+            If the folder is no run folder, or damaged, or cannot encode in that precision.
         """
-        network, description = load_run(run, device)
+        loaded = load_encoder(run, precision, device)
+        description = loaded.description
         return cls(
-            network,
+            loaded.network,
             run,
             description["fingerprint"],
             description.get("source", {}).get("fit", "crop"),
             read_threshold(run),
             device,
+            loaded.encode if loaded.precision == "int8" else None,
         )
 
     def __repr__(self) -> str:
         side = self.image_size
         return (
             f"Encoder({str(self.run)!r}: {type(self.network).__name__}, images of {side} x {side}, "
-            f"codes of {self.code_size} numbers)"
+            f"codes of {self.code_size} numbers, {self.precision})"
         )
+
+    @property
+    def precision(self) -> str:
+        """In which numbers it computes: ``fp32`` or ``int8``."""
+        return "fp32" if self._quantised is None else "int8"
 
     @property
     def image_size(self) -> int:
@@ -159,7 +182,8 @@ class Encoder:
 
     def _encode_block(self, pixels: np.ndarray) -> np.ndarray:
         labels = np.zeros(len(pixels), np.int64)
-        return encode(self.network, ImageSet("", pixels, labels, [""]), device=self.device)
+        network = self._quantised or self.network
+        return encode(network, ImageSet("", pixels, labels, [""]), device=self.device)
 
     def encode_files(
         self,
@@ -223,7 +247,8 @@ class Encoder:
         shape = (len(usable), self.code_size)
         if check is not None:
             check(*shape)
-        with PartialCodes(keep, shape, [self.fingerprint, *digests]) as partial_codes:
+        made_by = [self.fingerprint] + ["int8"] * (self.precision == "int8")
+        with PartialCodes(keep, shape, [*made_by, *digests]) as partial_codes:
             for rows in _blocks(partial_codes.done, len(usable)):
                 pixels = found.pixels[found.rows[usable[rows]]]
                 partial_codes.add(self._encode_block(pixels))
@@ -239,6 +264,7 @@ class Encoder:
             digests,
             found.sizes[usable],
             str(self.run.resolve()),
+            self.precision,
         )
         return encoded, left_out
 

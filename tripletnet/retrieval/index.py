@@ -149,6 +149,7 @@ class Index:
             "root": self.images.root,
             "run": self.images.run,
             "fingerprint": self.images.fingerprint,
+            "precision": self.images.precision,
         }
 
     def add(self, images: EncodedImages) -> None:
@@ -328,6 +329,7 @@ class Index:
         """
         faiss_index, arrays, about = read_index(path)
         words = {name: about[name] for name in ("root", "fingerprint", "run")}
+        words["precision"] = about.get("precision")  # an index of an earlier version does not tell
         images = Catalogue.from_arrays(arrays, **words)
         places = arrays.get("places")
         if len(images) != (faiss_index.ntotal if places is None else len(places)):

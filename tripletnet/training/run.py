@@ -14,9 +14,12 @@ from tripletnet.data.split import split_to_json
 from tripletnet.errors import InputError
 from tripletnet.extras import load_tensorboardx
 from tripletnet.files import PathLike, write_json
+from tripletnet.int8.calibration import choose_calibration, save_calibration
+from tripletnet.int8.store import remove_int8
 from tripletnet.networks import EncoderBlock
 from tripletnet.plots import save_figure, training_curves
 from tripletnet.runs import (
+    CALIBRATION,
     DESCRIPTION,
     SPLIT,
     clear_run,
@@ -207,6 +210,9 @@ def train_run(
     first = None if initial is None else _weights_for(encoder, config, initial)
     if not going_on:
         clear_run(out)
+    remove_int8(out)  # the weights that it was made of are about to change
+    if not (out / CALIBRATION).exists():
+        save_calibration(out, choose_calibration(looked_at))
     if split is not None and not (out / SPLIT).exists():
         write_json(out / SPLIT, split_to_json(split))
     trainer.start()

@@ -1,0 +1,180 @@
+"""Rewrite a network so that less is left to do, and all of it fits whole numbers.
+
+Each pass keeps what the network computes, up to rounding.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import Any, Optional
+
+import numpy as np
+
+from tripletnet.int8.graph import INPUT, Graph, Node
+
+#: Does nothing, and stands between what must not be joined.
+APART = "BlockGrad"
+
+
+def fold(graph: Graph) -> bool:
+    """Apply all passes; return whether the first layer takes raw pixels afterwards."""
+    drop_dropout(graph)
+    before_max_pooling(graph)
+    fold_average_pooling(graph)
+    keep_activations_apart(graph)
+    return fold_pixels(graph)
+
+
+def drop_dropout(graph: Graph) -> None:
+    """Take out dropout, which does nothing outside of training."""
+    for node in list(graph.operators()):
+        if node["op"] == "Dropout":
+            graph.drop(node)
+
+
+def before_max_pooling(graph: Graph) -> None:
+    """Let batch normalisation and ReLU come before max pooling, not after it.
+
+    A map that never falls keeps what is largest, so both orders give the same (normalisation if its
+    scales are positive); beside a convolution they become part of it.
+    """
+    for pooling in list(graph.operators()):
+        if pooling["op"] != "Pooling" or _option(pooling, "pool_type") != "max":
+            continue
+        (before,) = graph.inputs(pooling)
+        if before["op"] != "Convolution" or graph.only_consumer(before) is not pooling:
+            continue
+        while True:
+            after = graph.only_consumer(pooling)
+            if after is None or not _never_falls(graph, after):
+                break
+            graph.swap(pooling, after)
+            pooling = after  # the nodes have kept their places
+
+
+def _never_falls(graph: Graph, node: Node) -> bool:
+    """Return whether what an operator gives never falls as what it takes rises."""
+    if node["op"] == "BatchNorm":
+        fixed = _option(node, "fix_gamma", "True") == "True"
+        return fixed or bool((graph.values(graph.inputs(node)[1]) > 0).all())
+    return node["op"] == "Activation" and _option(node, "act_type") == "relu"
+
+
+def keep_activations_apart(graph: Graph) -> None:
+    """Keep convolutions from taking up activations that know a scale.
+
+    MXNet scales results to 8 bits first and activates then. That is the same for a ReLU, which
+    knows no scale, and wrong for a GELU.
+    """
+    for node in list(graph.operators()):
+        kind = _option(node, "act_type", "leaky")
+        if node["op"] == "Activation" and kind in ("sigmoid", "tanh"):
+            node["op"], node["attrs"] = kind, {}  # operators of their own, which nothing takes up
+        elif node["op"] in ("Activation", "LeakyReLU") and kind not in ("relu", "leaky"):
+            (source, *_) = graph.inputs(node)
+            if source["op"] != "null":
+                graph.insert_after(source, APART, f"{node['name']}_apart", {})
+
+
+def fold_average_pooling(graph: Graph) -> None:
+    """Make average pooling of stride 1 a part of the convolution before it.
+
+    The mean of k x k neighbours of a convolution is a convolution whose kernel is the mean of the
+    k x k shifted ones, k - 1 larger. It multiplies more, and saves to write and read all outputs;
+    and what follows, a ReLU, becomes part of it, too.
+    """
+    for node in list(graph.operators()):
+        pooling = graph.only_consumer(node) if node["op"] == "Convolution" else None
+        if pooling is None or pooling["op"] != "Pooling" or not _is_plain_average(pooling):
+            continue
+        kernel, window = _pair(node, "kernel"), _pair(pooling, "kernel")
+        if _pair(node, "dilate", (1, 1)) != (1, 1) or len(kernel) != 2:
+            continue
+        weights = graph.inputs(node)[1]
+        if graph.only_consumer(weights) is None:
+            continue
+        values = graph.values(weights)
+        larger = tuple(k + w - 1 for k, w in zip(kernel, window))
+        sums = np.zeros((*values.shape[:2], *larger), np.float64)
+        for row in range(window[0]):
+            for column in range(window[1]):
+                sums[:, :, row : row + kernel[0], column : column + kernel[1]] += values
+        graph.set_values(weights, sums / (window[0] * window[1]))
+        node["attrs"]["kernel"] = str(larger)
+        graph.drop(pooling)
+
+
+def fold_pixels(graph: Graph) -> bool:
+    """Make the pixels' normalisation a part of the convolutions that take it.
+
+    Parameters
+    ----------
+    graph : Graph
+        A network that begins with (x - mean) / std.
+
+    Returns
+    -------
+    bool
+        Whether it could be done. A convolution that pads its input with zeros, which stand for the
+        mean, is none that it could be done for.
+    """
+    chain = _normalisation(graph)
+    if chain is None:
+        return False
+    subtract, divide = chain
+    convolutions = graph.consumers(divide)
+    for node in convolutions:
+        if node["op"] != "Convolution" or max(_pair(node, "pad", (0, 0))) > 0:
+            return False
+        if int(_option(node, "num_group", "1")) != 1:
+            return False
+        if any(graph.only_consumer(parameter) is None for parameter in graph.inputs(node)[1:]):
+            return False
+    mean = graph.values(graph.inputs(subtract)[1]).astype(np.float64)
+    std = graph.values(graph.inputs(divide)[1]).astype(np.float64)
+    for node in convolutions:
+        _, weights, *bias = graph.inputs(node)
+        scaled = graph.values(weights) / std
+        shift = -(scaled * mean).sum(axis=(1, 2, 3))
+        graph.set_values(weights, scaled)
+        if bias:
+            graph.set_values(bias[0], graph.values(bias[0]) + shift)
+        else:
+            node["attrs"]["no_bias"] = "False"
+            place = graph.add_parameter(f"{node['name']}_bias", shift)
+            node["inputs"].append([place, 0, 0])
+    cast = graph.inputs(subtract)[0]
+    for node in (divide, subtract, cast):
+        graph.drop(node)
+    return True
+
+
+def _normalisation(graph: Graph) -> Optional[tuple[Node, Node]]:
+    """Return the nodes that subtract the mean and divide by the deviation, if there are any."""
+    for divide in graph.operators():
+        if divide["op"] != "broadcast_div":
+            continue
+        subtract = graph.inputs(divide)[0]
+        if subtract["op"] != "broadcast_sub":
+            continue
+        cast = graph.inputs(subtract)[0]
+        if cast["op"] == "Cast" and graph.inputs(cast)[0]["name"] == INPUT:
+            alone = graph.only_consumer(cast) and graph.only_consumer(subtract)
+            return (subtract, divide) if alone else None
+    return None
+
+
+def _is_plain_average(pooling: Node) -> bool:
+    plain = _option(pooling, "global_pool", "False") == "False"
+    unpadded = _pair(pooling, "pad", (0, 0)) == (0, 0)
+    single = _pair(pooling, "stride", (1, 1)) == (1, 1)
+    return plain and unpadded and single and _option(pooling, "pool_type") == "avg"
+
+
+def _option(node: Node, name: str, default: str = "") -> str:
+    return str(node.get("attrs", {}).get(name, default))
+
+
+def _pair(node: Node, name: str, default: Any = ()) -> tuple[int, ...]:
+    given = node.get("attrs", {}).get(name)
+    return tuple(ast.literal_eval(given)) if given not in (None, "", "()", "[]") else default

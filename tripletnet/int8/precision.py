@@ -1,0 +1,178 @@
+"""Which encoder of a run encodes: the one in fp32, or the one in int8."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+from tripletnet.backend import mx
+from tripletnet.errors import InputError
+from tripletnet.files import PathLike
+from tripletnet.int8.calibration import Calibration, load_calibration
+from tripletnet.int8.making import make_int8
+from tripletnet.int8.speeds import speeds_here
+from tripletnet.int8.store import Int8, load_int8, save_int8
+from tripletnet.networks import EncoderBlock
+from tripletnet.registry import PRECISIONS
+from tripletnet.runs import CALIBRATION, load_run
+
+
+@dataclass(frozen=True)
+class RunEncoder:
+    """The encoder of a run, in the precision that was asked for.
+
+    Attributes
+    ----------
+    network : EncoderBlock
+        The trained network in fp32.
+    encode : callable
+        What encodes: NDArray (n, 3, H, W) uint8 -> (n, D) float32.
+    precision : {"fp32", "int8"}
+        Which of them it is.
+    description : dict
+        What ``run.json`` tells.
+    """
+
+    network: EncoderBlock
+    encode: Callable[[Any], Any]
+    precision: str
+    description: dict[str, Any]
+
+
+def load_encoder(
+    run: PathLike,
+    precision: str = "fp32",
+    device: Optional[mx.Context] = None,
+    *,
+    timer: Callable[[], float] = time.perf_counter,
+) -> RunEncoder:
+    """Load the encoder of a run folder in the precision that is asked for.
+
+    The encoder in int8 is made and stored the first time that it is wanted, of the images that
+    training left for it.
+
+    Parameters
+    ----------
+    run : str or Path
+        The run folder.
+    precision : {"fp32", "int8", "auto"}
+        ``auto`` takes int8 where its codes agree with those of fp32 and it is faster on this
+        processor, and else warns once why it does not.
+    device : mxnet.Context, optional
+        Where the network runs; int8 is for the CPU.
+    timer : callable
+        Tells the time in seconds, for ``auto``.
+
+    Raises
+    ------
+    InputError
+        If the folder is no run folder, or int8 is asked for and cannot be had.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"precision '{precision}' is not known: use {', '.join(PRECISIONS)}")
+    network, description = load_run(run, device)
+    fp32 = RunEncoder(network, network, "fp32", description)
+    if precision == "fp32":
+        return fp32
+    try:
+        if device is not None and device.device_type != "cpu":
+            raise InputError(f"{run}: int8 is for the CPU: use --device cpu or --precision fp32")
+        int8 = int8_of(run, network, description["fingerprint"])
+        block = int8_block(run, int8)
+    except InputError as error:
+        if precision == "int8":
+            raise
+        return _stay(fp32, str(error))
+    assert int8.agreement is not None
+    if precision == "int8":
+        if int8.agreement.objection:
+            warnings.warn(f"{run}: int8: {int8.agreement.objection}", stacklevel=2)
+        return RunEncoder(network, block, "int8", description)
+    if int8.agreement.objection:
+        return _stay(fp32, f"{run}: int8: {int8.agreement.objection}")
+    networks = (network, block)
+    speeds = speeds_here(int8.digest, networks, network.image_size, timer=timer)
+    if not speeds.ratio > 1:
+        return _stay(fp32, f"{run}: int8 is {speeds.ratio:.2f} times as fast as fp32 here")
+    return RunEncoder(network, block, "int8", description)
+
+
+def int8_of(
+    run: PathLike,
+    network: EncoderBlock,
+    fingerprint: str,
+    calibration: Optional[Calibration] = None,
+) -> Int8:
+    """Return the encoder of a run in int8; make it if need be.
+
+    Parameters
+    ----------
+    run : str or Path
+        The run folder.
+    network : EncoderBlock
+        Its encoder in fp32, on the CPU.
+    fingerprint : str
+        Of `network`.
+    calibration : Calibration, optional
+        Make it anew, of these images.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it cannot be used, and there are no images to make it of.
+    """
+    remedy = f"make one: tripletnet quantize {run} IMAGES"
+    if calibration is None:
+        trouble = ""
+        try:
+            stored = load_int8(run, fingerprint)
+        except InputError as error:
+            stored, trouble = None, str(error)
+        if stored is not None:
+            return stored
+        try:
+            calibration = load_calibration(run, network.image_size)
+        except InputError as error:
+            raise InputError(f"{error}: {remedy}") from None
+        if calibration is None:
+            why = trouble or f"{run}: has no encoder in int8 and no {CALIBRATION}"
+            raise InputError(f"{why}: {remedy}")
+        if trouble:
+            warnings.warn(f"{trouble}: made anew", stacklevel=3)
+    int8 = make_int8(network, fingerprint, calibration)
+    try:
+        int8 = save_int8(run, int8)
+    except OSError as error:
+        warnings.warn(
+            f"{run}: the encoder in int8 cannot be stored ({error.strerror}), and is made again "
+            "each time",
+            stacklevel=3,
+        )
+    return int8
+
+
+def int8_block(run: PathLike, int8: Int8) -> Callable[[Any], Any]:
+    """Return the encoder in int8, ready to encode.
+
+    Raises
+    ------
+    InputError
+        If what is stored cannot be used, or MXNet cannot quantise the network.
+    """
+    if int8.quantised is None:
+        raise InputError(f"{run}: {int8.refusal}: use --precision fp32")
+    try:
+        return int8.quantised.block()
+    except (mx.MXNetError, KeyError, AssertionError) as error:
+        raise InputError(
+            f"{Path(run)}: the encoder in int8 cannot be read ({type(error).__name__}): make it "
+            f"anew: tripletnet quantize {run}"
+        ) from None
+
+
+def _stay(fp32: RunEncoder, reason: str) -> RunEncoder:
+    warnings.warn(f"{reason}; encoding in fp32", stacklevel=3)
+    return fp32

@@ -1,0 +1,166 @@
+"""Turn a trained encoder into one that computes in whole numbers of 8 bits."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tripletnet.backend import mx
+from tripletnet.errors import InputError
+from tripletnet.int8.folding import APART, fold
+from tripletnet.int8.graph import INPUT, Graph
+from tripletnet.int8.ranges import Ranges
+from tripletnet.networks import EncoderBlock
+
+_BACKEND, _QUANTIZE = "MKLDNN_QUANTIZE", "_contrib_quantize_v2"
+#: Images that go through a network together while it is looked at.
+_BATCH = 32
+# x * x of a normalisation inside of a network: 8 bits are too few for a sum of squares.
+_IN_FLOAT = ["elemwise_mul"]
+# as the networks normalise: x / sqrt(sum(x^2) + 1e-10)
+_TINY = 1e-10
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """An encoder in whole numbers of 8 bits.
+
+    Attributes
+    ----------
+    graph : str
+        Its operators: MXNet's symbol as JSON. Takes uint8 (N, 3, H, W), gives codes of unit length,
+        (N, D) float32.
+    parameters : dict of str to NDArray
+        Its parameters and running statistics.
+    """
+
+    graph: str
+    parameters: dict[str, Any]
+
+    def block(self) -> mx.gluon.SymbolBlock:
+        """Return it as a block that is ready to encode, on the CPU.
+
+        Raises
+        ------
+        KeyError, mxnet.MXNetError
+            If graph and parameters do not fit together.
+        """
+        symbol = mx.sym.load_json(self.graph)
+        block = mx.gluon.SymbolBlock(symbol, [mx.sym.var(INPUT, dtype="uint8")])
+        for name, parameter in block.collect_params().items():
+            parameter._load_init(
+                self.parameters[name], mx.cpu(), cast_dtype=True, dtype_source="saved"
+            )
+        block.hybridize(static_alloc=True, static_shape=True)
+        return block
+
+
+def quantised_versions(network: EncoderBlock, pixels: np.ndarray) -> Iterator[Quantised]:
+    """Give a trained encoder in whole numbers of 8 bits, calibrated in one way after another.
+
+    Which way is better depends on the network: all that a layer gives on the images fits, or the
+    largest of it is cut for finer steps, see :class:`tripletnet.int8.ranges.Ranges`.
+
+    Parameters
+    ----------
+    network : EncoderBlock
+        The encoder, on the CPU.
+    pixels : ndarray of uint8, shape (N, H, W, 3)
+        Images such as it will see.
+
+    Raises
+    ------
+    InputError
+        If MXNet cannot quantise the network.
+    """
+    quantization = mx.contrib.quantization
+    try:
+        graph = Graph.of(network)
+        takes_pixels = fold(graph)
+        arguments, states = graph.arguments(), graph.states()
+        # convolutions take up the normalisations and activations that follow them
+        fused = graph.symbol().get_backend_symbol(_BACKEND)
+        quantised, layers = quantization._quantize_symbol(
+            fused,
+            mx.cpu(),
+            excluded_operators=_IN_FLOAT,
+            offline_params=list(arguments),
+            quantized_dtype="auto",
+            quantize_mode="full",
+        )
+        seen = _look(fused, {**arguments, **states}, pixels, layers)
+        for limits in (seen.whole(), seen.cut()):
+            if takes_pixels:  # whatever the darkest and brightest of the images may be
+                limits[INPUT] = (0.0, 255.0)
+            calibrated = quantization._calibrate_quantized_sym(quantised, limits)
+            parameters = quantization._quantize_params(calibrated, arguments, limits)
+            yield _finished(calibrated, {**parameters, **states})
+    except (mx.MXNetError, NotImplementedError, AttributeError, KeyError) as error:
+        raise InputError(f"MXNet cannot quantise this network ({last_line(error)})") from None
+
+
+def last_line(error: Exception) -> str:
+    """Return what an error of MXNet says, without the places in its source."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[-1].rpartition("Error: ")[2][:200]
+
+
+def _look(
+    symbol: mx.sym.Symbol, parameters: dict[str, Any], pixels: np.ndarray, layers: list[str]
+) -> Ranges:
+    """Show images to a network and return what some of its layers give."""
+    count = min(_BATCH, len(pixels))
+    shape = (count, 3, *pixels.shape[1:3])
+    with _silent():
+        executor = symbol.simple_bind(mx.cpu(), grad_req="null", **{INPUT: shape})
+    executor.copy_params_from(
+        {name: value for name, value in parameters.items() if name in executor.arg_dict},
+        {name: value for name, value in parameters.items() if name in executor.aux_dict},
+    )
+    ranges = Ranges(layers)
+    executor.set_monitor_callback(ranges.collect, monitor_all=True)
+    for start in range(0, len(pixels), count):
+        rows = np.resize(np.arange(start, min(start + count, len(pixels))), count)
+        batch = pixels[rows].transpose(0, 3, 1, 2).astype(np.float32)
+        executor.forward(is_train=False, **{INPUT: mx.nd.array(batch)})
+        mx.nd.waitall()
+    unseen = set(layers) - set(ranges.whole())
+    if unseen:
+        raise InputError(f"MXNet cannot quantise this network ({min(unseen)} is not to be seen)")
+    return ranges
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Keep MXNet from telling that it joins operators."""
+    name = "MXNET_SUBGRAPH_VERBOSE"
+    before = os.environ.get(name)
+    os.environ[name] = "0"
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
+
+
+def _finished(symbol: mx.sym.Symbol, parameters: dict[str, Any]) -> Quantised:
+    """Return what is left to do once a network is quantised and calibrated."""
+    # the second time, quantised layers take up what turns their results into numbers again
+    graph = Graph(symbol.get_backend_symbol(_BACKEND), parameters)
+    for node in list(graph.operators()):
+        if node["op"] == APART:
+            graph.drop(node)
+    takers = [n for n in graph.operators() if any(i["name"] == INPUT for i in graph.inputs(n))]
+    if [node["op"] for node in takers] == [_QUANTIZE]:
+        # pixels are 8 bits from 0 to 255 already: the first layer takes them as they are, and what
+        # else a quantisation gives, the lowest and the highest value, is known
+        limits = {"pixel_lowest": np.zeros(1), "pixel_highest": np.full(1, 255.0)}
+        graph.replace_by_parameters(takers[0], limits)
+    codes = mx.sym.L2Normalization(graph.symbol(), mode="instance", eps=_TINY)
+    return Quantised(codes.tojson(), graph.parameters)
