@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from tripletnet.int8.folding import fold
 from tripletnet.int8.graph import INPUT, Graph
 from tripletnet.int8.making import make_int8
 from tripletnet.int8.ranges import cut_range
-from tripletnet.networks import EncoderBlock, ResidualNet, TripletCNN
+from tripletnet.networks import NETWORKS, EncoderBlock, ResidualNet, TripletCNN
+from tripletnet.retrieval.encode import encode
 
 nn = mx.gluon.nn
 
@@ -133,6 +135,29 @@ def test_codes_of_int8_are_those_of_fp32(kind, pixels):
     assert np.array_equal(made.quantised.block()(batch).asnumpy(), codes)
     # batches of other sizes are no other codes
     assert np.allclose(block(batch[:7]).asnumpy(), codes[:7], atol=1e-5)
+
+
+def test_codes_of_mirror_images(pixels):
+    network = ready(TripletCNN, pixels, mirror=True)
+    made = make_int8(network, "f", Calibration(pixels))
+    assert made.agreement is not None and made.agreement.least_cosine > 0.99
+    images = ImageSet("images", pixels, np.zeros(len(pixels), int), ())
+    block = made.quantised.block()
+    codes = encode(block, images)
+    assert np.allclose(np.linalg.norm(codes, axis=1), 1, atol=1e-5)
+    assert np.allclose(codes, encode(block, flipped(images)), atol=1e-5)
+    assert not np.allclose(codes, encode(block, images, mirror=False), atol=1e-2)
+
+
+def flipped(images: ImageSet) -> ImageSet:
+    return dataclasses.replace(images, pixels=images.pixels[:, :, ::-1])
+
+
+@pytest.mark.parametrize("name", ["whitened"])
+def test_networks_of_the_presets(name, pixels):
+    network = ready(NETWORKS[name], pixels)
+    made = make_int8(network, "f", Calibration(pixels))
+    assert made.agreement is not None and made.agreement.cosine > 0.99
 
 
 def test_what_the_int8_network_is_made_of(pixels):

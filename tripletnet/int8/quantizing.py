@@ -26,6 +26,13 @@ _IN_FLOAT = ["elemwise_mul"]
 _TINY = 1e-10
 
 
+class QuantisedBlock(mx.gluon.SymbolBlock):
+    """What computes in 8 bits; :func:`tripletnet.retrieval.encode.encode` takes it."""
+
+    gives_codes = True
+    mirror = False
+
+
 @dataclass(frozen=True)
 class Quantised:
     """An encoder in whole numbers of 8 bits.
@@ -37,12 +44,16 @@ class Quantised:
         (N, D) float32.
     parameters : dict of str to NDArray
         Its parameters and running statistics.
+    mirror : bool
+        Whether it encodes an image as the sum of its code and that of its mirror image, see
+        :class:`tripletnet.networks.EncoderBlock`.
     """
 
     graph: str
     parameters: dict[str, Any]
+    mirror: bool = False
 
-    def block(self) -> mx.gluon.SymbolBlock:
+    def block(self) -> QuantisedBlock:
         """Return it as a block that is ready to encode, on the CPU.
 
         Raises
@@ -51,7 +62,8 @@ class Quantised:
             If graph and parameters do not fit together.
         """
         symbol = mx.sym.load_json(self.graph)
-        block = mx.gluon.SymbolBlock(symbol, [mx.sym.var(INPUT, dtype="uint8")])
+        block = QuantisedBlock(symbol, [mx.sym.var(INPUT, dtype="uint8")])
+        block.mirror = self.mirror
         for name, parameter in block.collect_params().items():
             parameter._load_init(
                 self.parameters[name], mx.cpu(), cast_dtype=True, dtype_source="saved"
@@ -99,7 +111,7 @@ def quantised_versions(network: EncoderBlock, pixels: np.ndarray) -> Iterator[Qu
                 limits[INPUT] = (0.0, 255.0)
             calibrated = quantization._calibrate_quantized_sym(quantised, limits)
             parameters = quantization._quantize_params(calibrated, arguments, limits)
-            yield _finished(calibrated, {**parameters, **states})
+            yield _finished(calibrated, {**parameters, **states}, network.mirror)
     except (mx.MXNetError, NotImplementedError, AttributeError, KeyError) as error:
         raise InputError(f"MXNet cannot quantise this network ({last_line(error)})") from None
 
@@ -149,7 +161,7 @@ def _silent() -> Iterator[None]:
             os.environ[name] = before
 
 
-def _finished(symbol: mx.sym.Symbol, parameters: dict[str, Any]) -> Quantised:
+def _finished(symbol: mx.sym.Symbol, parameters: dict[str, Any], mirror: bool) -> Quantised:
     """Return what is left to do once a network is quantised and calibrated."""
     # the second time, quantised layers take up what turns their results into numbers again
     graph = Graph(symbol.get_backend_symbol(_BACKEND), parameters)
@@ -163,4 +175,4 @@ def _finished(symbol: mx.sym.Symbol, parameters: dict[str, Any]) -> Quantised:
         limits = {"pixel_lowest": np.zeros(1), "pixel_highest": np.full(1, 255.0)}
         graph.replace_by_parameters(takers[0], limits)
     codes = mx.sym.L2Normalization(graph.symbol(), mode="instance", eps=_TINY)
-    return Quantised(codes.tojson(), graph.parameters)
+    return Quantised(codes.tojson(), graph.parameters, mirror)

@@ -66,6 +66,7 @@ def save_int8(folder: PathLike, int8: Int8) -> Int8:
             digest = hashlib.sha256(scratch.read_bytes()).hexdigest()
         content["agreement"] = int8.agreement.to_json()
         content["parameters"] = digest
+        content["mirror"] = int8.quantised.mirror
         content["graph"] = json.loads(int8.quantised.graph)
     write_json(folder / INT8, content)
     return Int8(int8.fingerprint, int8.quantised, int8.agreement, int8.refusal, digest)
@@ -105,7 +106,7 @@ def load_int8(folder: PathLike, fingerprint: str) -> Optional[Int8]:
         if hashlib.sha256(data).hexdigest() != stored["parameters"]:
             raise InputError(f"{folder / INT8_PARAMETERS}: damaged")
         parameters = mx.nd.load_frombuffer(data)
-        quantised = Quantised(json.dumps(stored["graph"]), parameters)
+        quantised = Quantised(json.dumps(stored["graph"]), parameters, bool(stored["mirror"]))
         measured = Agreement(**stored["agreement"])
     except (KeyError, TypeError, mx.MXNetError):
         raise InputError(f"{path}: damaged") from None

@@ -72,6 +72,8 @@ class EncoderBlock(mx.gluon.HybridBlock):
     float32, each row of unit length.
     """
 
+    #: Rows of unit length are what it gives.
+    gives_codes = True
     #: The smallest height and width that the layers can take, in pixels.
     smallest_image = 1
     #: How many numbers a code has where nobody says.

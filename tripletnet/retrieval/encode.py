@@ -8,7 +8,6 @@ import numpy as np
 
 from tripletnet.backend import mx
 from tripletnet.data.images import ImageSet
-from tripletnet.networks import EncoderBlock
 from tripletnet.networks.base import normalize_rows
 
 
@@ -68,7 +67,7 @@ def encode(
         x = mx.nd.array(pixels, dtype="uint8", ctx=device or mx.cpu())
         output = network(x)
         if mirror:
-            output = _mean(output, network(x.flip(axis=3)), isinstance(network, EncoderBlock))
+            output = _mean(output, network(x.flip(axis=3)), getattr(network, "gives_codes", False))
         if waiting is not None:
             collect(*waiting)
         waiting = (indices, output)
