@@ -62,7 +62,10 @@ def remarks(result: Result) -> list[str]:
     said += [result.note] if result.note else []
     if result.sgemm is not None:
         said.append(f"sgemm: {median_and_range(np.array(result.sgemm))} GFLOP/s.")
-    said += [f"Left out: {name}: {reason}." for name, reason in result.left_out.items()]
+    reasons: dict[str, list[str]] = {}
+    for name, reason in result.left_out.items():
+        reasons.setdefault(reason, []).append(name)
+    said += [f"Left out: {'; '.join(names)}: {reason}." for reason, names in reasons.items()]
     return said
 
 

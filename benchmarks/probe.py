@@ -6,8 +6,8 @@
 
 Without --train and --test the codes are those of patches of CIFAR-10's images, of 1,024 numbers.
 The objectives are computed anew from each solution, in double precision: the worst class's and the
-sum over the classes, relative to LinearSVC's. One round of 50,000 codes takes a minute or more,
-so that they have --long-rounds.
+sum over the classes, relative to LinearSVC's. One round of 50,000 codes takes LinearSVC some two
+minutes, so that they have --long-rounds.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def contests(options: argparse.Namespace) -> list[Contest]:
                 prepare=partial(prepare, C, count, options),
                 reading="time",
                 rounds=options.long_rounds if long else None,
-                note="Fewer rounds, as LinearSVC takes a minute or more in each." if long else "",
+                note="Fewer rounds, as LinearSVC takes minutes in each." if long else "",
                 settings={"codes": count, "C": C},
             )
             found.append(contest)

@@ -102,6 +102,11 @@ def test_table_of_a_result():
     ]
 
 
+def test_those_left_out_for_one_reason_are_told_together():
+    text = as_markdown(result(left_out={"one": "none here", "two": "broken", "three": "none here"}))
+    assert text.endswith("Left out: one; three: none here. Left out: two: broken.")
+
+
 def test_only_what_is_between_the_marks_is_replaced(tmp_path):
     page = tmp_path / "page.md"
     text = "# Speed\n{}\nold\n<!-- end -->\nmiddle\n{}\nkept\n<!-- end -->\nlast\n"
