@@ -34,7 +34,7 @@ class Cell(NamedTuple):
 
 
 #: What varies along each axis of the plots, and with it, what else differs.
-BATCHES, CODE_SIZES = (12, 48, 96, 192, 384, 768), (64, 256, 1024, 4096)
+BATCHES, CODE_SIZES = (12, 48, 192, 384, 768), (64, 256, 1024, 4096)
 #: The dense layer of the article's network grows with the image: 237 million weights at 96 pixels.
 IMAGE_SIZES = {"article": (32, 48, 64, 96)}
 ANY_IMAGE_SIZES = (32, 64, 128, 224)

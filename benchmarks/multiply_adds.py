@@ -15,37 +15,40 @@ from tripletnet.backend import mx
 from tripletnet.networks import EncoderBlock, get_network
 
 
-def by_layer(network: EncoderBlock) -> list[int]:
-    """Return the multiply-adds of each convolution and dense layer for one image, in order."""
+def by_layer(network: EncoderBlock) -> list[tuple[str, int]]:
+    """Return each convolution's and dense layer's weight and multiply-adds for one image."""
     symbol = network.layers(mx.sym.var("input"))
     inner = symbol.get_internals()
     side = network.image_size
     _, shapes, _ = inner.infer_shape(input=(1, 3, side, side))
     shape_of = dict(zip(inner.list_outputs(), shapes))
     nodes = json.loads(symbol.tojson())["nodes"]
-    counts = []
+    layers = []
     for node in nodes:
         if node["op"] in ("Convolution", "FullyConnected"):
-            weight = shape_of[nodes[node["inputs"][1][0]]["name"]]
+            weight = nodes[node["inputs"][1][0]]["name"]
             output = shape_of[f"{node['name']}_output"]
             # a convolution uses its weights at every point, a dense layer once
-            counts.append(math.prod(weight) * math.prod(output[2:]))
-    return counts
+            layers.append((weight, math.prod(shape_of[weight]) * math.prod(output[2:])))
+    return layers
 
 
 def multiply_adds(network: EncoderBlock) -> int:
     """Return the multiply-adds of a network's convolutions and dense layers for one image."""
-    return sum(by_layer(network))
+    return sum(count for _, count in by_layer(network))
 
 
 def training_multiply_adds(network: EncoderBlock) -> int:
     """Return the multiply-adds of a training step for one image.
 
-    Backward, the gradients of the inputs and of the weights cost a forward pass each; that of the
-    pixels is not needed.
+    Backward, the gradients of the inputs and of the weights cost a forward pass each; those of the
+    pixels and of weights that are not learnt are not needed.
     """
     layers = by_layer(network)
-    return 3 * sum(layers) - layers[0]
+    parameters = network.layers.collect_params()
+    learnt = sum(count for weight, count in layers if parameters[weight].grad_req != "null")
+    _, first = layers[0]
+    return 2 * multiply_adds(network) - first + learnt
 
 
 def main() -> None:

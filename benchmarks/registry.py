@@ -22,15 +22,20 @@ class Benchmark:
     section: str = "benchmarks.page:section"
 
 
+#: Of the presets `article` and `fast`.
+NETWORKS = ("article", "whitened")
+
 #: By the names of their modules, in the order in which they run.
 BENCHMARKS: dict[str, Benchmark] = {
-    "training_step": Benchmark(("--network", "article")),
+    "training_step": Benchmark(("--network", *NETWORKS)),
     "epoch": Benchmark(),
-    "encoding": Benchmark(("--network", "article")),
+    "encoding": Benchmark(("--network", *NETWORKS)),
     "mining": Benchmark(),
     "decoding": Benchmark(),
     "startup": Benchmark(),
     "retrieval_metrics": Benchmark(),
     "probe": Benchmark(),
-    "growth": Benchmark(section="benchmarks.growth_plots:section"),
+    "growth": Benchmark(
+        ("--networks", *NETWORKS, "residual"), section="benchmarks.growth_plots:section"
+    ),
 }

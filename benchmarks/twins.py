@@ -75,7 +75,39 @@ class ResidualTwin(Twin):
         return nn.Sequential(*layers)
 
 
-TWINS: dict[str, type[Twin]] = {"article": ArticleTwin, "residual": ResidualTwin}
+class WhitenedTwin(Twin):
+    """`tripletnet.networks.whitened.WhitenedNet`."""
+
+    widths: tuple[int, ...] = (64, 128, 256)
+
+    def make_layers(self, ours: EncoderBlock) -> nn.Module:
+        stride = max(1, ours.image_size // 32)
+        first = nn.Conv2d(3, 24, 2 * stride, stride)
+        first.weight.requires_grad_(False)
+        layers: list[nn.Module] = [first, nn.GELU()]
+        channels = 24
+        for filters in self.widths:
+            layers += [nn.Conv2d(channels, filters, 3, padding=1, bias=False), nn.MaxPool2d(2)]
+            layers += _norm_and_gelu(filters)
+            layers += [nn.Conv2d(filters, filters, 3, padding=1, bias=False)]
+            layers += _norm_and_gelu(filters)
+            channels = filters
+        layers += [nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(channels, ours.code_size)]
+        return nn.Sequential(*layers)
+
+
+class WideWhitenedTwin(WhitenedTwin):
+    """`tripletnet.networks.whitened.WideWhitenedNet`."""
+
+    widths = (64, 256, 256)
+
+
+TWINS: dict[str, type[Twin]] = {
+    "article": ArticleTwin,
+    "residual": ResidualTwin,
+    "whitened": WhitenedTwin,
+    "whitened-wide": WideWhitenedTwin,
+}
 
 
 def twin_of(name: str, ours: EncoderBlock) -> Twin:
@@ -111,6 +143,13 @@ def _convolution(
         nn.BatchNorm2d(filters),
         nn.ReLU(),
     ]
+
+
+def _norm_and_gelu(filters: int) -> list[nn.Module]:
+    """Return batch normalisation that shifts but does not scale, and GELU."""
+    norm = nn.BatchNorm2d(filters, momentum=0.2)  # of what is new, where Gluon's is of what is old
+    norm.weight.requires_grad_(False)
+    return [norm, nn.GELU()]
 
 
 def _weights(module: nn.Module) -> list[torch.Tensor]:

@@ -137,7 +137,7 @@ def test_a_rival_that_is_missing_is_left_out_by_name():
 
 def test_growth_is_drawn_from_its_cells(tmp_path):
     options = argparse.Namespace(networks=["article"], quick=False, rounds=2)
-    assert len(contests(options)) == 2 * (6 + 3 + 3)  # two cells are of two axes
+    assert len(contests(options)) == 2 * (5 + 3 + 3)  # two cells are of two axes
     cells = [cell for kind in ("train", "encode") for cell in axes("article", kind)["batch"]]
     measured = [
         Result(
@@ -152,7 +152,7 @@ def test_growth_is_drawn_from_its_cells(tmp_path):
         for cell in cells
     ]
     text = growth_section("growth", measured, "command", tmp_path)
-    assert "| 96 | 97.0; 1,096 MB | 97.0; 1,096 MB |" in text
+    assert "| 192 | 193; 1,192 MB | 193; 1,192 MB |" in text
     assert (tmp_path / "growth.png").stat().st_size < 60_000
 
 
