@@ -30,6 +30,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "training_step": Benchmark(("--network", *NETWORKS)),
     "epoch": Benchmark(),
     "encoding": Benchmark(("--network", *NETWORKS)),
+    "int8": Benchmark(("--network", *NETWORKS)),
     "mining": Benchmark(),
     "decoding": Benchmark(),
     "startup": Benchmark(),

@@ -47,11 +47,15 @@ class Quantised:
     mirror : bool
         Whether it encodes an image as the sum of its code and that of its mirror image, see
         :class:`tripletnet.networks.EncoderBlock`.
+    static_shape : bool
+        Whether MXNet may count on batches of one shape, which makes small ones up to eight times as
+        fast; with some networks it fails then.
     """
 
     graph: str
     parameters: dict[str, Any]
     mirror: bool = False
+    static_shape: bool = True
 
     def block(self) -> QuantisedBlock:
         """Return it as a block that is ready to encode, on the CPU.
@@ -68,7 +72,7 @@ class Quantised:
             parameter._load_init(
                 self.parameters[name], mx.cpu(), cast_dtype=True, dtype_source="saved"
             )
-        block.hybridize(static_alloc=True, static_shape=True)
+        block.hybridize(static_alloc=True, static_shape=self.static_shape)
         return block
 
 

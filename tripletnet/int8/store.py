@@ -67,6 +67,7 @@ def save_int8(folder: PathLike, int8: Int8) -> Int8:
         content["agreement"] = int8.agreement.to_json()
         content["parameters"] = digest
         content["mirror"] = int8.quantised.mirror
+        content["static_shape"] = int8.quantised.static_shape
         content["graph"] = json.loads(int8.quantised.graph)
     write_json(folder / INT8, content)
     return Int8(int8.fingerprint, int8.quantised, int8.agreement, int8.refusal, digest)
@@ -106,7 +107,8 @@ def load_int8(folder: PathLike, fingerprint: str) -> Optional[Int8]:
         if hashlib.sha256(data).hexdigest() != stored["parameters"]:
             raise InputError(f"{folder / INT8_PARAMETERS}: damaged")
         parameters = mx.nd.load_frombuffer(data)
-        quantised = Quantised(json.dumps(stored["graph"]), parameters, bool(stored["mirror"]))
+        choices = {name: bool(stored[name]) for name in ("mirror", "static_shape")}
+        quantised = Quantised(json.dumps(stored["graph"]), parameters, **choices)
         measured = Agreement(**stored["agreement"])
     except (KeyError, TypeError, mx.MXNetError):
         raise InputError(f"{path}: damaged") from None
