@@ -121,7 +121,8 @@ def check_same_losses(steps: dict[str, Step], pixels: np.ndarray, number: int = 
     losses = {name: [step(pixels)() for _ in range(number)] for name, step in steps.items()}
     ours = losses[OURS][-1]
     for name, found in losses.items():
-        tolerance = 0.01 if "bf16" in name else 1e-4
+        # codes of noise are nearly alike, and bf16 rounds much of their differences away
+        tolerance = 0.05 if "bf16" in name else 1e-4
         if not abs(found[-1] - ours) < tolerance:
             raise SystemExit(f"{name}: after {number} steps its loss is {found[-1]}, ours {ours}")
     return ours
