@@ -30,7 +30,7 @@ from benchmarks.encoders import (
 from benchmarks.multiply_adds import multiply_adds
 from benchmarks.training_step import add_options
 
-WARM_UP, BATCHES = 2, 12  # a turn
+WARM_UP, BATCHES = 1, 9  # a turn
 
 
 def speed(encode: Encode, pixels: np.ndarray) -> float:

@@ -21,7 +21,7 @@ from benchmarks.encoders import our_network
 from benchmarks.multiply_adds import training_multiply_adds
 from benchmarks.trainers import OURS, Step, check_same_losses, our_step, rival_steps
 
-WARM_UP, STEPS = 2, 6  # a turn
+WARM_UP, STEPS = 1, 5  # a turn
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
