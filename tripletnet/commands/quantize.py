@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
         calibration = stored
     int8 = int8_of(args.run_folder, network, description["fingerprint"], calibration)
     networks = (network, int8_block(args.run_folder, int8))
-    speeds = speeds_here(int8.digest, networks, network.image_size, anew=True)
+    speeds = speeds_here(int8.name, networks, network.image_size, anew=True)
     agreement = int8.agreement
     assert agreement is not None
     objection = agreement.objection

@@ -94,7 +94,7 @@ def load_encoder(
     if int8.agreement.objection:
         return _stay(fp32, f"{run}: int8: {int8.agreement.objection}")
     networks = (network, block)
-    speeds = speeds_here(int8.digest, networks, network.image_size, timer=timer)
+    speeds = speeds_here(int8.name, networks, network.image_size, timer=timer)
     if not speeds.ratio > 1:
         return _stay(fp32, f"{run}: int8 is {speeds.ratio:.2f} times as fast as fp32 here")
     return RunEncoder(network, block, "int8", description)

@@ -41,7 +41,7 @@ class Speeds:
 
 
 def speeds_here(
-    digest: str,
+    name: str,
     networks: Sequence[Callable[[Any], Any]],
     side: int,
     *,
@@ -55,7 +55,7 @@ def speeds_here(
 
     Parameters
     ----------
-    digest : str
+    name : str
         Tells the encoder in int8 from others.
     networks : sequence of callable
         The networks, fp32 and int8.
@@ -67,7 +67,7 @@ def speeds_here(
         Measure also what was measured before.
     """
     about = {
-        "encoder": digest,
+        "encoder": name,
         "processor": processor_name(),
         "threads": os.environ.get("OMP_NUM_THREADS", ""),
         "mxnet": mx.__version__,

@@ -33,7 +33,7 @@ class Int8:
     refusal : str
         Why it cannot.
     digest : str
-        The SHA-256 of its parameters' file.
+        The SHA-256 of its parameters' file; empty if it is not stored.
     """
 
     fingerprint: str
@@ -41,6 +41,11 @@ class Int8:
     agreement: Optional[Agreement] = None
     refusal: str = ""
     digest: str = ""
+
+    @property
+    def name(self) -> str:
+        """What tells it from others."""
+        return self.digest or f"of {self.fingerprint}"
 
 
 def remove_int8(folder: PathLike) -> None:
