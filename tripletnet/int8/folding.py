@@ -14,10 +14,15 @@ from tripletnet.int8.graph import INPUT, Graph, Node
 
 #: Does nothing, and stands between what must not be joined.
 APART = "BlockGrad"
+#: A convolution of so many values, pixels of a patch times channels, may stay in float.
+_FEW = 64
 
 
-def fold(graph: Graph) -> bool:
-    """Apply all passes; return whether the first layer takes raw pixels afterwards."""
+def fold(graph: Graph) -> str:
+    """Apply all passes; return the name of the raw pixels that the first layer takes, if it does.
+
+    It is empty where the pixels are normalised before the first layer.
+    """
     drop_dropout(graph)
     before_max_pooling(graph)
     fold_average_pooling(graph)
@@ -64,15 +69,16 @@ def keep_activations_apart(graph: Graph) -> None:
     """Keep convolutions from taking up activations that know a scale.
 
     MXNet scales results to 8 bits first and activates then. That is the same for a ReLU, which
-    knows no scale, and wrong for a GELU.
+    knows no scale, and wrong for a GELU. A convolution of few values costs little in float: it
+    takes up its activation there, which spares two roundings and two ways through memory.
     """
     for node in list(graph.operators()):
-        kind = _option(node, "act_type", "leaky")
+        kind = _option(node, "act_type")
         if node["op"] == "Activation" and kind in ("sigmoid", "tanh"):
             node["op"], node["attrs"] = kind, {}  # operators of their own, which nothing takes up
-        elif node["op"] in ("Activation", "LeakyReLU") and kind not in ("relu", "leaky"):
+        elif not knows_no_scale(node):
             (source, *_) = graph.inputs(node)
-            if source["op"] != "null":
+            if source["op"] != "null" and not _stays_in_float(graph, source):
                 graph.insert_after(source, APART, f"{node['name']}_apart", {})
 
 
@@ -104,7 +110,7 @@ def fold_average_pooling(graph: Graph) -> None:
         graph.drop(pooling)
 
 
-def fold_pixels(graph: Graph) -> bool:
+def fold_pixels(graph: Graph) -> str:
     """Make the pixels' normalisation a part of the convolutions that take it.
 
     Parameters
@@ -114,22 +120,23 @@ def fold_pixels(graph: Graph) -> bool:
 
     Returns
     -------
-    bool
-        Whether it could be done. A convolution that pads its input with zeros, which stand for the
-        mean, is none that it could be done for.
+    str
+        The name of the pixels in float, which the convolutions take now. Empty if it could not be
+        done: a convolution that pads its input with zeros, which stand for the mean, is none that
+        it could be done for.
     """
     chain = _normalisation(graph)
     if chain is None:
-        return False
+        return ""
     subtract, divide = chain
     convolutions = graph.consumers(divide)
     for node in convolutions:
         if node["op"] != "Convolution" or max(_pair(node, "pad", (0, 0))) > 0:
-            return False
+            return ""
         if int(_option(node, "num_group", "1")) != 1:
-            return False
+            return ""
         if any(graph.only_consumer(parameter) is None for parameter in graph.inputs(node)[1:]):
-            return False
+            return ""
     mean = graph.values(graph.inputs(subtract)[1]).astype(np.float64)
     std = graph.values(graph.inputs(divide)[1]).astype(np.float64)
     for node in convolutions:
@@ -144,9 +151,23 @@ def fold_pixels(graph: Graph) -> bool:
             place = graph.add_parameter(f"{node['name']}_bias", shift)
             node["inputs"].append([place, 0, 0])
     cast = graph.inputs(subtract)[0]
-    for node in (divide, subtract, cast):
+    for node in (divide, subtract):
         graph.drop(node)
-    return True
+    return f"{cast['name']}_output"
+
+
+def knows_no_scale(node: Node) -> bool:
+    """Return False for activations that give another multiple if what they take is scaled."""
+    if node["op"] not in ("Activation", "LeakyReLU"):
+        return True
+    return _option(node, "act_type", "leaky") in ("relu", "leaky")
+
+
+def _stays_in_float(graph: Graph, node: Node) -> bool:
+    """Return whether an operator is a convolution of so few values that it may stay in float."""
+    if node["op"] != "Convolution" or graph.only_consumer(node) is None:
+        return False
+    return bool(np.prod(graph.values(graph.inputs(node)[1]).shape[1:]) <= _FEW)
 
 
 def _normalisation(graph: Graph) -> Optional[tuple[Node, Node]]:

@@ -21,7 +21,8 @@ from tripletnet.retrieval.encode import encode
 def make_int8(network: EncoderBlock, fingerprint: str, calibration: Calibration) -> Int8:
     """Return a trained encoder in int8, or why it cannot be made.
 
-    Of the ways to calibrate, the one with the higher mean cosine to the codes of fp32 is taken.
+    Of the ways to calibrate, one whose codes agree with those of fp32 is taken, if there is any,
+    and of several the one with the higher mean cosine.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ def make_int8(network: EncoderBlock, fingerprint: str, calibration: Calibration)
         for quantised in quantised_versions(network, calibration.pixels):
             quantised, tried = _run(quantised, images)
             measured = agreement(codes, tried, calibration.labels)
-            if best is None or measured.cosine > best[1].cosine:
+            if best is None or _rank(measured) > _rank(best[1]):
                 best = quantised, measured
     except InputError as error:
         return Int8(fingerprint, refusal=str(error))
@@ -48,6 +49,10 @@ def make_int8(network: EncoderBlock, fingerprint: str, calibration: Calibration)
         return Int8(fingerprint, refusal=reason)
     assert best is not None
     return Int8(fingerprint, *best)
+
+
+def _rank(measured: Agreement) -> tuple[bool, float]:
+    return not measured.objection, measured.cosine
 
 
 def _run(quantised: Quantised, images: ImageSet) -> tuple[Quantised, np.ndarray]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from tripletnet.backend import mx
 from tripletnet.errors import InputError
-from tripletnet.int8.folding import APART, fold
+from tripletnet.int8.folding import APART, fold, knows_no_scale
 from tripletnet.int8.graph import INPUT, Graph
 from tripletnet.int8.ranges import Ranges
 from tripletnet.networks import EncoderBlock
@@ -97,13 +97,14 @@ def quantised_versions(network: EncoderBlock, pixels: np.ndarray) -> Iterator[Qu
     quantization = mx.contrib.quantization
     try:
         graph = Graph.of(network)
-        takes_pixels = fold(graph)
+        raw = fold(graph)
         arguments, states = graph.arguments(), graph.states()
         # convolutions take up the normalisations and activations that follow them
         fused = graph.symbol().get_backend_symbol(_BACKEND)
         quantised, layers = quantization._quantize_symbol(
             fused,
             mx.cpu(),
+            excluded_symbols=_fused_in_float(Graph(fused, {})),
             excluded_operators=_IN_FLOAT,
             offline_params=list(arguments),
             quantized_dtype="auto",
@@ -111,8 +112,8 @@ def quantised_versions(network: EncoderBlock, pixels: np.ndarray) -> Iterator[Qu
         )
         seen = _look(fused, {**arguments, **states}, pixels, layers)
         for limits in (seen.whole(), seen.cut()):
-            if takes_pixels:  # whatever the darkest and brightest of the images may be
-                limits[INPUT] = (0.0, 255.0)
+            if raw in limits:  # whatever the darkest and brightest of the images may be
+                limits[raw] = (0.0, 255.0)
             calibrated = quantization._calibrate_quantized_sym(quantised, limits)
             parameters = quantization._quantize_params(calibrated, arguments, limits)
             yield _finished(calibrated, {**parameters, **states}, network.mirror)
@@ -124,6 +125,15 @@ def last_line(error: Exception) -> str:
     """Return what an error of MXNet says, without the places in its source."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[-1].rpartition("Error: ")[2][:200]
+
+
+def _fused_in_float(graph: Graph) -> list[str]:
+    """Return the names of convolutions that have taken up an activation which knows a scale."""
+    return [
+        node["name"]
+        for node in graph.operators()
+        if any(not knows_no_scale(n) for part in node.get("subgraphs", ()) for n in part["nodes"])
+    ]
 
 
 def _look(
@@ -172,11 +182,13 @@ def _finished(symbol: mx.sym.Symbol, parameters: dict[str, Any], mirror: bool) -
     for node in list(graph.operators()):
         if node["op"] == APART:
             graph.drop(node)
-    takers = [n for n in graph.operators() if any(i["name"] == INPUT for i in graph.inputs(n))]
+    (cast,) = (n for n in graph.operators() if any(i["name"] == INPUT for i in graph.inputs(n)))
+    takers = graph.consumers(cast)
     if [node["op"] for node in takers] == [_QUANTIZE]:
         # pixels are 8 bits from 0 to 255 already: the first layer takes them as they are, and what
         # else a quantisation gives, the lowest and the highest value, is known
         limits = {"pixel_lowest": np.zeros(1), "pixel_highest": np.full(1, 255.0)}
         graph.replace_by_parameters(takers[0], limits)
+        graph.drop(cast)
     codes = mx.sym.L2Normalization(graph.symbol(), mode="instance", eps=_TINY)
     return Quantised(codes.tojson(), graph.parameters, mirror)
