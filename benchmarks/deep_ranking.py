@@ -90,8 +90,8 @@ def learn(options: argparse.Namespace, work: Path) -> None:
         batch_size=48,
         optimizer=options.optimizer,
         learning_rate=options.learning_rate,
-        crop=0.6,
-        colour=0.2,
+        flip=False,
+        shift=2,
         **NATURAL,
     )
     train(triplets, held_out, config, every=20)
@@ -162,7 +162,7 @@ def main() -> None:
         command.add_argument("folder", type=Path, help="a folder with one folder of images a class")
         command.add_argument(length, type=int, default={"learn": 14_400, "overfit": 16}[name])
         command.add_argument("--optimizer", default="sgd")
-        command.add_argument("--learning-rate", type=float, default=0.01)
+        command.add_argument("--learning-rate", type=float, default=0.1)
     commands.add_parser("speed").add_argument("--sizes", default="64,224")
     options = parser.parse_args()
     if options.command == "speed":
