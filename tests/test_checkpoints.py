@@ -107,10 +107,12 @@ def noise() -> ImageSet:
         ("sgd", DropoutNet, 1),
         ("adam", DropoutNet, 7),
     ],
-    ids=["sgd", "nesterov", "adam", "sgd with dropout", "adam with dropout"],
+    ids=["sgd", "nesterov and a head", "adam", "sgd with dropout", "adam with dropout"],
 )
 def test_going_on_is_as_if_it_had_never_stopped(striped_images, tmp_path, optimizer, network, stop):
     config = CONFIG.replace(optimizer=optimizer, learning_rate=0.01, loss="supcon")
+    if optimizer == "nesterov":
+        config = config.replace(projection=4)
 
     def make():
         return network(code_size=8, image_size=16) if network else None

@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     length.add_argument("--minutes", type=float, help="train for about so long")
     add("--network", help=f"{NETWORKS} (default: residual for folders and files, else article)")
     add("--code-size", type=int, help="numbers in a code (default: 1024; deep-ranking: 4096)")
+    add("--projection", type=int, metavar="N", help="train through a projection head of N numbers")
     add(
         "--loss",
         help=f"{LOSSES} (default: supcon for folders, contrastive for --pairs, nt-xent for "

@@ -65,6 +65,9 @@ class EncoderBlock(mx.gluon.HybridBlock):
     mirror : bool
         Encode an image as the sum of its code and that of its mirror image, scaled to unit length:
         :func:`tripletnet.retrieval.encode.encode` does that, training does not.
+    rectify : bool
+        Pass the dense layer's outputs through ReLU before they are scaled: for training with a
+        projection head, see :class:`tripletnet.networks.WithNorms`.
 
     Notes
     -----
@@ -92,6 +95,7 @@ class EncoderBlock(mx.gluon.HybridBlock):
         mean: Sequence[float] = (125.3, 123.0, 113.9),
         std: Sequence[float] = (63.0, 62.1, 66.7),
         mirror: bool = False,
+        rectify: bool = False,
         **kwargs: Any,
     ) -> None:
         if code_size is None:
@@ -107,6 +111,7 @@ class EncoderBlock(mx.gluon.HybridBlock):
         self.code_size = code_size
         self.image_size = image_size
         self.mirror = mirror
+        self.rectify = rectify
         with self.name_scope():
             self.pixels = Pixels(mean, std)
             self.layers = self.make_layers()
@@ -115,7 +120,8 @@ class EncoderBlock(mx.gluon.HybridBlock):
     def arguments(self) -> dict[str, Any]:
         """The arguments that make this network anew, for JSON."""
         own = {"code_size": self.code_size, "image_size": self.image_size}
-        return {**own, "mirror": True} if self.mirror else own
+        options = {"mirror": self.mirror, "rectify": self.rectify}
+        return {**own, **{name: True for name, chosen in options.items() if chosen}}
 
     def make_layers(self) -> mx.gluon.HybridBlock:
         """Return the layers from normalised pixels up to and including the code's dense layer."""
@@ -129,8 +135,13 @@ class EncoderBlock(mx.gluon.HybridBlock):
         return {}
 
     def embed(self, x: Any) -> Any:
-        """Return the code before it is scaled to unit length, (N, code_size)."""
+        """Return the outputs of the dense layer, (N, code_size)."""
         return self.layers(self.pixels(x))
+
+    def unscaled(self, F: Any, x: Any) -> Any:
+        """Return the code before it is scaled to unit length, (N, code_size)."""
+        embedded = self.embed(x)
+        return F.relu(embedded) if self.rectify else embedded
 
     def check_images(self, *batches: Any) -> None:
         """Raise InputError if a batch is not of this network's shape (symbols have none)."""
@@ -149,4 +160,4 @@ class EncoderBlock(mx.gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         """Return codes of unit length."""
-        return normalize_rows(F, self.embed(x))
+        return normalize_rows(F, self.unscaled(F, x))

@@ -1,33 +1,49 @@
-"""An encoder as training sees it: its codes, and how long they were before they were scaled."""
+"""An encoder as training sees it: what the loss looks at, and how long that was before scaling."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional
 
 from tripletnet.backend import mx
 from tripletnet.networks.base import EncoderBlock, row_norms
 
 
 class WithNorms(mx.gluon.HybridBlock):
-    """The codes of an encoder together with their lengths before they were scaled.
+    """The codes of an encoder, or a projection of them, with their lengths before they were scaled.
 
-    The encoder itself keeps its one output: what is encoded, saved and exported knows no norms.
+    The encoder itself keeps its one output: what is encoded, saved and exported knows neither norms
+    nor the projection head.
 
     Parameters
     ----------
     encoder : EncoderBlock
         Gives the layers. They are shared, not copied.
+    projection : int, optional
+        A projection head: a dense layer from the code, before it is scaled, to so many numbers,
+        which the loss looks at in its place. What the loss would take from the code for its own
+        ends, the head takes from its copy.
 
     Notes
     -----
     Shapes: input (N, 3, H, W), uint8 or float, 0..255; outputs (N, code_size) float32, the very
-    codes that the encoder gives, and (N, 1) float32, through which no gradient passes.
+    codes that the encoder gives, or (N, projection), and (N, 1) float32, through which no gradient
+    passes.
+
+    References
+    ----------
+    Chen et al. (2020), "A Simple Framework for Contrastive Learning of Visual Representations",
+    ICML, for the head.
     """
 
-    def __init__(self, encoder: EncoderBlock, **kwargs: Any) -> None:
+    def __init__(
+        self, encoder: EncoderBlock, projection: Optional[int] = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         with self.name_scope():
             self.encoder = encoder
+            self.head = (
+                mx.gluon.nn.Dense(projection, in_units=encoder.code_size) if projection else None
+            )
 
     def forward(self, x: Any, *args: Any) -> Any:
         """Return codes and norms of images, after a check of their shape."""
@@ -36,6 +52,8 @@ class WithNorms(mx.gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         """Return codes of unit length and their norms before."""
-        embedded = self.encoder.embed(x)
+        embedded = self.encoder.unscaled(F, x)
+        if self.head is not None:
+            embedded = self.head(embedded)
         norms = row_norms(F, embedded)
         return F.broadcast_div(embedded, norms), F.BlockGrad(norms)

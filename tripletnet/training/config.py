@@ -56,6 +56,9 @@ class TrainingConfig:
         Augmentation: see :class:`tripletnet.data.augment.Augmentation`.
     mirror : bool
         Encode images as the mean of their code and that of their mirror image.
+    projection : int, optional
+        Train through a projection head of so many numbers: codes are then what it is given, after
+        ReLU.
     seed : int
         Decides the first weights, the batches and their augmentation.
     pretrained : bool
@@ -95,6 +98,7 @@ class TrainingConfig:
     shrink: float = 1.0
     jpeg: int = 100
     mirror: bool = False
+    projection: Optional[int] = None
     seed: int = 0
     pretrained: bool = False
     weights: Optional[str] = None
@@ -126,6 +130,8 @@ class TrainingConfig:
             raise InputError(f"weight decay is {self.weight_decay}: give 0 or more")
         if not 0 <= self.warmup < 1:
             raise InputError(f"warmup is {self.warmup}: give a share from 0 to below 1")
+        if self.projection is not None and self.projection < 1:
+            raise InputError(f"projection is {self.projection}: give 1 or more numbers, or none")
         if self.seed < 0:
             raise InputError(f"seed is {self.seed}: give 0 or more")
         _ = self.augmentation  # refuses what makes no sense

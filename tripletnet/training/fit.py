@@ -28,7 +28,11 @@ def make_encoder(config: TrainingConfig, images: Examples) -> EncoderBlock:
     if height != width:
         raise InputError(f"{images.name}: images are {width} x {height}: networks take squares")
     return get_network(
-        config.network, code_size=config.code_size, image_size=height, mirror=config.mirror
+        config.network,
+        code_size=config.code_size,
+        image_size=height,
+        mirror=config.mirror,
+        rectify=config.projection is not None,
     )
 
 

@@ -74,7 +74,9 @@ class Trainer:
         checkpoints: Optional[Checkpoints] = None,
     ) -> None:
         self.network = network
-        self._with_norms = WithNorms(network) if isinstance(network, EncoderBlock) else None
+        self._with_norms = None
+        if isinstance(network, EncoderBlock):
+            self._with_norms = WithNorms(network, config.projection)
         self.loss = loss
         self.config = config
         self.device = device or mx.cpu()
@@ -97,7 +99,7 @@ class Trainer:
     def initialize(self) -> None:
         """Draw the first weights, from the seed alone."""
         mx.random.seed(self.config.seed)
-        for block in (self.network, self.loss):
+        for block in self._blocks().values():
             block.initialize(mx.init.MSRAPrelu(), ctx=self.device, force_reinit=True)
         self._make_optimizer()
 
@@ -287,11 +289,18 @@ class Trainer:
         for callback in self.callbacks:
             callback.on_step(self, result)
 
+    def _blocks(self) -> dict[str, mx.gluon.Block]:
+        """Return all that has parameters, each once."""
+        blocks = {"network": self.network, "loss": self.loss}
+        if self._with_norms is not None and self._with_norms.head is not None:
+            blocks["head"] = self._with_norms.head
+        return blocks
+
     def _parameters(self) -> dict[str, Any]:
         """Return all parameters by a name that does not change from process to process."""
         return {
             f"{part}/{name}": parameter
-            for part, block in (("network", self.network), ("loss", self.loss))
+            for part, block in self._blocks().items()
             for name, parameter in block._collect_params_with_prefix().items()
         }
 
