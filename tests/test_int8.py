@@ -88,7 +88,7 @@ def test_folding_changes_nothing_that_is_computed(kind, pixels):
         mx.cpu(), {INPUT: batch, **graph.arguments()}, aux_states=graph.states(), grad_req="null"
     )
     (folded,) = executor.forward(is_train=False)
-    expected = network.embed(batch).asnumpy()
+    expected = network.unscaled(mx.nd, batch).asnumpy()
     assert np.abs(folded.asnumpy() - expected).max() < 2e-4 * np.abs(expected).max()
     left = set(operators(graph))
     assert not left & {"Dropout", "broadcast_sub", "broadcast_div"}
@@ -153,6 +153,14 @@ def flipped(images: ImageSet) -> ImageSet:
     return dataclasses.replace(images, pixels=images.pixels[:, :, ::-1])
 
 
+def test_codes_after_a_relu(pixels):
+    network = ready(TripletCNN, pixels, rectify=True)
+    made = make_int8(network, "f", Calibration(pixels))
+    assert made.agreement is not None and made.agreement.least_cosine > 0.99
+    batch = mx.nd.array(pixels[:8].transpose(0, 3, 1, 2), dtype="uint8")
+    assert (made.quantised.block()(batch).asnumpy() >= 0).all()
+
+
 @pytest.mark.parametrize("name", ["whitened"])
 def test_networks_of_the_presets(name, pixels):
     network = ready(NETWORKS[name], pixels)
@@ -174,7 +182,7 @@ def test_what_the_int8_network_is_made_of(pixels):
 def test_a_network_that_cannot_be_quantised(pixels):
     network = ready(TripletCNN, pixels)
     network(mx.nd.array(pixels[:1].transpose(0, 3, 1, 2), dtype="uint8"))
-    network.embed = lambda x: x.no_such_method()
+    network.unscaled = lambda F, x: x.no_such_method()
     made = make_int8(network, "f", Calibration(pixels))
     assert made.quantised is None
     assert made.refusal.startswith("MXNet cannot quantise this network (")

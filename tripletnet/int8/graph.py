@@ -41,7 +41,7 @@ class Graph:
     @classmethod
     def of(cls, network: EncoderBlock) -> Graph:
         """Return the graph of an encoder up to the code before it is scaled to unit length."""
-        symbol = network.embed(mx.sym.var(INPUT))
+        symbol = network.unscaled(mx.sym, mx.sym.var(INPUT))
         parameters = {name: p.data() for name, p in network.collect_params().items()}
         names = {*symbol.list_arguments(), *symbol.list_auxiliary_states()}
         return cls(symbol, {name: parameters[name] for name in names if name in parameters})
