@@ -46,6 +46,7 @@ class WhitenedNet(EncoderBlock):
     """
 
     smallest_image = 16
+    softmax_learning_rate = 0.3
     #: Filters of each group.
     widths: tuple[int, ...] = (64, 128, 256)
 
