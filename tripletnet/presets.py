@@ -30,7 +30,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     # the best codes for ten minutes of two cores
     "fast": {"network": "whitened", "images": 300_000, **_WHITENED},
     # the best codes for an hour of two cores
-    "best": {"network": "whitened-wide", "images": 900_000, **_WHITENED},
+    "best": {"network": "whitened-wide", "images": 1_200_000, **_WHITENED},
 }
 
 
