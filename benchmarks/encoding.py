@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Mapping
 from functools import partial
+from typing import Callable
 
 import numpy as np
 
@@ -29,6 +31,7 @@ from benchmarks.encoders import (
 )
 from benchmarks.multiply_adds import multiply_adds
 from benchmarks.training_step import add_options
+from tripletnet.networks import EncoderBlock
 
 WARM_UP, BATCHES = 1, 9  # a turn
 
@@ -46,11 +49,26 @@ def speed(encode: Encode, pixels: np.ndarray) -> float:
 def prepare(name: str, batch: int) -> Work:
     """Return our encoder and the rivals', after a check that their codes agree."""
     network = our_network(name)
-    side = network.image_size
-    pixels = np.random.default_rng(0).integers(0, 256, (batch, 3, side, side), dtype=np.uint8)
+    pixels = draw_pixels(network, batch)
     rivals, left_out = rival_encoders(name, network, pixels)
     encoders = {OURS: our_encode(network), **rivals}
-    cosines = check_same_codes(encoders, pixels)
+    return turns(network, encoders, check_same_codes(encoders, pixels), pixels, left_out)
+
+
+def draw_pixels(network: EncoderBlock, batch: int) -> np.ndarray:
+    """Return a batch of noise, (batch, 3, H, W) uint8."""
+    side = network.image_size
+    return np.random.default_rng(0).integers(0, 256, (batch, 3, side, side), dtype=np.uint8)
+
+
+def turns(
+    network: EncoderBlock,
+    encoders: Mapping[str, Encode],
+    cosines: Mapping[str, float],
+    pixels: np.ndarray,
+    left_out: Mapping[str, str],
+) -> Work:
+    """Return what encoders of one network do in turn; `cosines` are their codes' lowest ones."""
     shown = {rival: f"{cosine:.4f}" for rival, cosine in cosines.items()}
     return Work(
         slots={rival: partial(speed, encode, pixels) for rival, encode in encoders.items()},
@@ -62,11 +80,18 @@ def prepare(name: str, batch: int) -> Work:
 
 def contests(options: argparse.Namespace) -> list[Contest]:
     """Return one contest a network."""
+    return contests_of("encoding", "Encoding", prepare, options)
+
+
+def contests_of(
+    kind: str, title: str, prepare: Callable[[str, int], Work], options: argparse.Namespace
+) -> list[Contest]:
+    """Return a contest of one kind for each network of the options."""
     batch = 24 if options.quick else options.batch
     return [
         Contest(
-            name=f"encoding/{name}",
-            title=f"Encoding by the network `{name}`, batches of {batch}",
+            name=f"{kind}/{name}",
+            title=f"{title} by the network `{name}`, batches of {batch}",
             unit="images/s",
             prepare=partial(prepare, name, batch),
             settings={"network": name, "batch": batch},

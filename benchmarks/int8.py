@@ -13,15 +13,11 @@ without a twin in `benchmarks/twins.py` is measured without rivals.
 from __future__ import annotations
 
 import argparse
-from functools import partial
-
-import numpy as np
 
 from benchmarks.command import run_benchmark
 from benchmarks.contest import Contest, Work
 from benchmarks.encoders import check_same_codes, our_encode, our_network, rival_encoders
-from benchmarks.encoding import speed
-from benchmarks.multiply_adds import multiply_adds
+from benchmarks.encoding import contests_of, draw_pixels, turns
 from benchmarks.training_step import add_options
 from tripletnet.int8.calibration import Calibration
 from tripletnet.int8.making import make_int8
@@ -34,8 +30,7 @@ RIVALS = ("channels_last", "ONNX Runtime", "OpenVINO")
 def prepare(name: str, batch: int) -> Work:
     """Return our encoders and the rivals', after a check that their codes agree."""
     network = our_network(name)
-    side = network.image_size
-    pixels = np.random.default_rng(0).integers(0, 256, (batch, 3, side, side), dtype=np.uint8)
+    pixels = draw_pixels(network, batch)
     made = make_int8(network, name, Calibration(pixels.transpose(0, 2, 3, 1)))
     if made.quantised is None:
         raise SystemExit(f"{name}: {made.refusal}")
@@ -43,28 +38,12 @@ def prepare(name: str, batch: int) -> Work:
     ours = {FP32: our_encode(network), INT8: our_encode(made.quantised.block())}
     cosines = check_same_codes({**ours, **rivals}, pixels)
     encoders = {INT8: ours[INT8], FP32: ours[FP32], **rivals}
-    shown = {rival: f"{cosine:.4f}" for rival, cosine in cosines.items()}
-    return Work(
-        slots={rival: partial(speed, encode, pixels) for rival, encode in encoders.items()},
-        left_out=left_out,
-        gflop=2 * multiply_adds(network) / 1e9,
-        figures=lambda: {"lowest_cosine": cosines, "columns": {"lowest cosine": shown}},
-    )
+    return turns(network, encoders, cosines, pixels, left_out)
 
 
 def contests(options: argparse.Namespace) -> list[Contest]:
     """Return one contest a network."""
-    batch = 24 if options.quick else options.batch
-    return [
-        Contest(
-            name=f"int8/{name}",
-            title=f"Encoding in int8 by the network `{name}`, batches of {batch}",
-            unit="images/s",
-            prepare=partial(prepare, name, batch),
-            settings={"network": name, "batch": batch},
-        )
-        for name in options.network
-    ]
+    return contests_of("int8", "Encoding in int8", prepare, options)
 
 
 if __name__ == "__main__":
