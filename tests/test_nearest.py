@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -123,3 +128,23 @@ def test_bad_input_is_named(change, message):
     with pytest.raises(InputError, match=message) as raised:
         nearest(**arguments)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("kernels", ["Haswell", "SkylakeX"])
+def test_equal_codes_are_equally_far_by_any_kernels(kernels):
+    """OpenBLAS's kernels for AVX2 round by the place in a matrix, those for AVX-512 do not."""
+    program = (
+        "import numpy as np; from tripletnet.retrieval import nearest; "
+        "codes = np.random.default_rng(0).standard_normal((17, 37)).astype(np.float32); "
+        "same = np.repeat(codes[:1], 333, axis=0); "
+        "distances, indices = nearest(same, codes, k=333); "
+        "assert (distances == distances[:, :1]).all(); assert (indices == np.arange(333)).all()"
+    )
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    if kernels == "SkylakeX" and "avx512dq" not in flags:
+        pytest.skip("this processor has no AVX-512")
+    environment = {**os.environ, "OPENBLAS_CORETYPE": kernels}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

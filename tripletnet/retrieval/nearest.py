@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from concurrent.futures import ThreadPoolExecutor
 from typing import Callable, Optional, Union
 
@@ -17,6 +18,7 @@ BLOCK_BYTES = 2**27
 # Where the rows do not fill BLAS's tiles, it rounds some products differently: the distances to
 # two equal codes would then differ in the last bit.
 BLAS_ROWS = 16
+_CONVERTED = 2048  # codes that exist in double precision at one time
 LAST = np.uint64(2**64 - 2)  # a ranking key behind all others
 
 
@@ -68,7 +70,7 @@ def scan(
             count = len(part)
             if count % BLAS_ROWS:
                 part = np.pad(part, ((0, _padded(count) - count), (0, 0)))
-            np.matmul(part, codes.T, out=block[: len(part)])
+            _multiply(part, codes, block[: len(part)])
             edges = [count * share // cores for share in range(cores + 1)]
             tasks = [
                 pool.submit(visit_rows, first, start, stop)
@@ -76,6 +78,28 @@ def scan(
             ]
             for task in tasks:
                 task.result()
+
+
+@functools.cache
+def _rounds_alike() -> bool:
+    """Tell whether NumPy's BLAS rounds a product alike wherever in a matrix it stands."""
+    random = np.random.default_rng(0)
+    left, right = random.standard_normal((2, 48, 37)).astype(np.float32)
+    rows = np.repeat(left[:1], 48, axis=0) @ right.T
+    columns = left @ np.repeat(right[:1], 48, axis=0).T
+    return bool((rows == rows[:1]).all() and (columns == columns[:, :1]).all())
+
+
+def _multiply(queries: np.ndarray, codes: np.ndarray, out: np.ndarray) -> None:
+    """Put the products of rows into `out`, equal ones for equal rows."""
+    if _rounds_alike():
+        np.matmul(queries, codes.T, out=out)
+        return
+    # kernels for AVX2 alone do not; rounded from double precision, products are alike
+    double = queries.astype(np.float64)
+    for start in range(0, len(codes), _CONVERTED):
+        stop = start + _CONVERTED
+        out[:, start:stop] = double @ codes[start:stop].astype(np.float64).T
 
 
 def _padded(count: int) -> int:
