@@ -1,6 +1,6 @@
 """What deep ranking's network learns, and what it costs.
 
-    python -m benchmarks.deep_ranking learn FOLDER [--images 14400]
+    python -m benchmarks.deep_ranking learn FOLDER [--images 24000]
     python -m benchmarks.deep_ranking overfit FOLDER [--steps 16]
     python -m benchmarks.deep_ranking speed [--sizes 64,224]
 
@@ -160,9 +160,9 @@ def main() -> None:
     for name, length in (("learn", "--images"), ("overfit", "--steps")):
         command = commands.add_parser(name)
         command.add_argument("folder", type=Path, help="a folder with one folder of images a class")
-        command.add_argument(length, type=int, default={"learn": 14_400, "overfit": 16}[name])
-        command.add_argument("--optimizer", default="sgd")
-        command.add_argument("--learning-rate", type=float, default=0.1)
+        command.add_argument(length, type=int, default={"learn": 24_000, "overfit": 16}[name])
+        command.add_argument("--optimizer", default="adam")
+        command.add_argument("--learning-rate", type=float, default=0.0001)
     commands.add_parser("speed").add_argument("--sizes", default="64,224")
     options = parser.parse_args()
     if options.command == "speed":
