@@ -78,7 +78,7 @@ class Result:
 
 def machine() -> dict[str, Any]:
     """Return what the figures depend on beside the versions."""
-    return {"processor": _processor(), "system": platform.platform(terse=True)}
+    return {"processor": _processor(), "system": f"{platform.system()} {platform.machine()}"}
 
 
 def _processor() -> str:
