@@ -83,6 +83,8 @@ class EncoderBlock(mx.gluon.HybridBlock):
     natural_code_size = 1024
     #: Height and width that folders of photos are brought to where nobody says, in pixels.
     photo_size = 64
+    #: How many training examples :meth:`take_in` is to be shown; most networks need none.
+    takes_in = 0
     #: The highest learning rate of SGD for a batch of 192 when a softmax trains the layers.
     softmax_learning_rate = 0.02
     #: The model of GluonCV's zoo whose weights fit the backbone; None: there is no backbone.
@@ -128,7 +130,7 @@ class EncoderBlock(mx.gluon.HybridBlock):
         raise NotImplementedError
 
     def take_in(self, pixels: np.ndarray) -> None:
-        """Look at training images, (N, H, W, 3) uint8, before the first step; most have no need."""
+        """Look at training images, (N, H, W, 3) uint8, before the first step: see `takes_in`."""
 
     def backbone(self) -> dict[str, mx.gluon.Parameter]:
         """Return the parameters that `backbone_model` has, too, by its names for them."""

@@ -10,6 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from tripletnet.backend import mx
 from tripletnet.networks.base import EncoderBlock
 
+_BLOCK = 64  # images whose patches exist at one time
 _COMPONENTS = 12  # all that patches of 2 x 2 pixels of three colours have
 _SMALLEST_VARIANCE = 5e-4  # of normalised pixels: below it is noise, which is not to be blown up
 
@@ -47,6 +48,7 @@ class WhitenedNet(EncoderBlock):
 
     smallest_image = 16
     softmax_learning_rate = 0.3
+    takes_in = 5000
     #: Filters of each group.
     widths: tuple[int, ...] = (64, 128, 256)
 
@@ -103,9 +105,15 @@ def whitening_filters(images: np.ndarray, patch: int, components: int) -> np.nda
         The components by falling variance, then their negatives: with both, a one-sided activation
         loses nothing.
     """
-    windows: np.ndarray = sliding_window_view(images, (patch, patch), axis=(1, 2))  # type: ignore
-    patches = windows.reshape(-1, images.shape[3] * patch * patch).astype(np.float64)
-    variances, directions = np.linalg.eigh(patches.T @ patches / len(patches))
+    width = images.shape[3] * patch * patch
+    products, count = np.zeros((width, width)), 0
+    for start in range(0, len(images), _BLOCK):  # the patches are many times the images
+        block = images[start : start + _BLOCK]
+        windows: np.ndarray = sliding_window_view(block, (patch, patch), axis=(1, 2))  # type: ignore
+        patches = windows.reshape(-1, width).astype(np.float64)
+        products += patches.T @ patches
+        count += len(patches)
+    variances, directions = np.linalg.eigh(products / count)
     filters = (directions / np.sqrt(variances + _SMALLEST_VARIANCE)).T[::-1][:components]
     filters = filters.reshape(-1, images.shape[3], patch, patch)
     return np.concatenate([filters, -filters]).astype(np.float32)

@@ -27,9 +27,6 @@ from tripletnet.training.optimizers import make_optimizer
 from tripletnet.training.schedule import learning_rate
 from tripletnet.training.supervision import make_sampler
 
-#: Examples that a network may look at before the first step.
-_TAKEN_IN = 5000
-
 
 class TrainingError(RuntimeError):
     """Training cannot go on: the weights are no longer numbers."""
@@ -114,10 +111,13 @@ class Trainer:
             self.restore(state)
 
     def _take_in(self) -> None:
-        """Show the encoder some training images, the same for a seed."""
-        some = np.random.default_rng((self.config.seed, 3)).permutation(len(self._examples))
-        pixels, _ = self._examples.draw(np.sort(some[:_TAKEN_IN]))
-        getattr(self.network, "encoder", self.network).take_in(pixels)
+        """Show the encoder the training images that it wants, the same for a seed."""
+        encoder = getattr(self.network, "encoder", self.network)
+        number = getattr(encoder, "takes_in", 0)
+        if number:
+            some = np.random.default_rng((self.config.seed, 3)).permutation(len(self._examples))
+            pixels, _ = self._examples.draw(np.sort(some[:number]))
+            encoder.take_in(pixels)
 
     @property
     def images_seen(self) -> int:
