@@ -17,7 +17,7 @@ from typing import Any, Callable
 
 import numpy as np
 
-from benchmarks.rivals import LeftOut, make_all, named, require, threads
+from benchmarks.rivals import TORCH_WAYS, LeftOut, make_all, named, require, threads
 from tripletnet.backend import mx
 from tripletnet.networks import EncoderBlock, get_network
 
@@ -136,14 +136,8 @@ def _makers(
     name: str, ours: EncoderBlock, pixels: np.ndarray, scratch: Path
 ) -> dict[str, Callable[[], Encode]]:
     onnx = partial(export_onnx, name, ours, pixels, scratch / "fp32.onnx")
-    torch = partial(_torch, name, ours, pixels)
-    last = "channels_last"
     return {
-        "PyTorch fp32": partial(torch),
-        "PyTorch fp32, channels_last": partial(torch, last),
-        "PyTorch bf16, channels_last": partial(torch, last, bf16=True),
-        "PyTorch fp32, compiled": partial(torch, last, compiled=True),
-        "PyTorch bf16, compiled": partial(torch, last, bf16=True, compiled=True),
+        **{way: partial(_torch, name, ours, pixels, **how) for way, how in TORCH_WAYS.items()},
         "ONNX Runtime fp32": lambda: _onnx_runtime(onnx()),
         "ONNX Runtime int8": lambda: _onnx_runtime(_quantized(onnx(), pixels)),
         "OpenVINO fp32": lambda: _openvino(onnx(), "f32", pixels),

@@ -57,6 +57,16 @@ def named(makers: Mapping[str, Made], kinds: tuple[str, ...]) -> dict[str, Made]
     }
 
 
+#: PyTorch's ways to run a network, by the arguments that tell them apart.
+TORCH_WAYS: dict[str, dict[str, Any]] = {
+    "PyTorch fp32": {},
+    "PyTorch fp32, channels_last": {"layout": "channels_last"},
+    "PyTorch bf16, channels_last": {"layout": "channels_last", "bf16": True},
+    "PyTorch fp32, compiled": {"layout": "channels_last", "compiled": True},
+    "PyTorch bf16, compiled": {"layout": "channels_last", "bf16": True, "compiled": True},
+}
+
+
 def threads() -> int:
     """Return how many threads MXNet was given, and so every rival is."""
     from tripletnet.backend import mx  # noqa: F401  # sets the number where nobody has

@@ -12,7 +12,7 @@ from typing import Any, Callable
 import numpy as np
 
 from benchmarks.encoders import not_compiled, torch_runner
-from benchmarks.rivals import make_all, named, require
+from benchmarks.rivals import TORCH_WAYS, make_all, named, require
 from tripletnet.backend import mx
 from tripletnet.losses import RandomTriplets
 from tripletnet.networks import EncoderBlock
@@ -58,15 +58,7 @@ def rival_steps(
 
     Those that are compiled are compiled here, without a step being counted.
     """
-    torch = partial(_torch, name, ours, pixels)
-    last = "channels_last"
-    makers = {
-        "PyTorch fp32": partial(torch),
-        "PyTorch fp32, channels_last": partial(torch, last),
-        "PyTorch bf16, channels_last": partial(torch, last, bf16=True),
-        "PyTorch fp32, compiled": partial(torch, last, compiled=True),
-        "PyTorch bf16, compiled": partial(torch, last, bf16=True, compiled=True),
-    }
+    makers = {way: partial(_torch, name, ours, pixels, **how) for way, how in TORCH_WAYS.items()}
     return make_all(named(makers, kinds))
 
 
