@@ -23,13 +23,13 @@ from tripletnet.command import (
     run_command,
     tensorboard_folder,
 )
-from tripletnet.commands.learnt_from import DEFAULTS
+from tripletnet.commands.learnt_from import choose
 from tripletnet.data import Splits, find_cifar10, load_cifar10, load_digits
 from tripletnet.data.download import DownloadError
 from tripletnet.evaluation import SVMProbe, retrieval_metrics
 from tripletnet.files import write_json
 from tripletnet.plots import confusion_matrix, retrieval_grid, save_figure
-from tripletnet.presets import PRESETS, preset
+from tripletnet.presets import PRESETS
 from tripletnet.retrieval import nearest
 
 NO_CIFAR10 = """\
@@ -105,12 +105,9 @@ def main(args: argparse.Namespace) -> None:
     from tripletnet.training.checkpoint import Checkpoints
 
     where = device(args.device)
-    chosen = preset(args.preset) if args.preset else DEFAULTS[dataset]
-    given = {name: getattr(args, name) for name in ("network", "loss", "mining", "learning_rate")}
-    config = TrainingConfig(
-        **{**chosen, **{name: value for name, value in given.items() if value is not None}},
-        seed=args.seed,
-    )
+    options = ("network", "loss", "mining", "learning_rate", "seed")
+    given = {name: getattr(args, name) for name in options}
+    config = TrainingConfig(**choose(dataset, args.preset, given))
     named = args.preset or f"{config.loss}-{config.mining}"
     out = args.out or Path("runs") / f"{dataset}-{named}"
     tensorboard = tensorboard_folder(args.tensorboard, out)

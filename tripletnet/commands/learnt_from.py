@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 from tripletnet.errors import InputError
-from tripletnet.presets import PRESETS
+from tripletnet.presets import PRESETS, preset
 
 if TYPE_CHECKING:
     from tripletnet.data.examples import LoadedExamples
@@ -197,3 +197,22 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "jpeg": 10,
     },
 }
+
+
+def choose(kind: str, named: Optional[str], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the choices of training: what is given, else the preset's, else those of the data.
+
+    Parameters
+    ----------
+    kind : str
+        A key of `DEFAULTS`.
+    named : str, optional
+        The name of a preset.
+    given : mapping
+        Choices of the user; None where there is none.
+    """
+    own = {name: choice for name, choice in given.items() if choice is not None}
+    choices = {**DEFAULTS[kind], **({} if named is None else preset(named)), **own}
+    if not choices.get("flip", True) and "mirror" not in own:
+        choices.pop("mirror", None)  # a preset's, but a mirrored image is another one here
+    return choices

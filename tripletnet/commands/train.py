@@ -13,13 +13,13 @@ from tripletnet.command import add_device, add_seed, add_tensorboard, tensorboar
 from tripletnet.commands.altering import add_alteration_options
 from tripletnet.commands.backbone_options import add_backbone_options
 from tripletnet.commands.learnt_from import (
-    DEFAULTS,
     add_data_options,
+    choose,
     kind_of,
     load_examples,
     supervision_of,
 )
-from tripletnet.presets import PRESETS, preset
+from tripletnet.presets import PRESETS
 from tripletnet.registry import DISTANCES, LOSSES, MINERS, NETWORKS
 
 if TYPE_CHECKING:
@@ -111,18 +111,12 @@ def run(args: argparse.Namespace) -> None:
     from tripletnet.training import TrainingConfig, train_run
     from tripletnet.training.fit import make_loss, settled
 
-    supervision, defaults = supervision_of(args), DEFAULTS[kind_of(args)]
-    given = {
-        field.name: getattr(args, field.name)
-        for field in dataclasses.fields(TrainingConfig)
-        if getattr(args, field.name, None) is not None
-    }
-    chosen = {} if args.preset is None else preset(args.preset)
-    choices = {"images": 1, **defaults, **chosen, **given}
-    if not choices.get("flip", True) and args.mirror is None:
-        choices.pop("mirror", None)  # a preset's, but a mirrored image is another one here
+    supervision = supervision_of(args)
+    fields = dataclasses.fields(TrainingConfig)
+    given = {field.name: getattr(args, field.name, None) for field in fields}
+    choices = choose(kind_of(args), args.preset, given)
     # whatever does not go together is refused before anything is decoded
-    config = TrainingConfig(**choices)
+    config = TrainingConfig(**{"images": 1, **choices})
     settled(config, make_loss(config, supervision))
     if args.size is None:
         args.size = NETWORKS.named(config.network).photo_size
@@ -141,7 +135,7 @@ def run(args: argparse.Namespace) -> None:
     an_epoch = len(data.train) * data.train.images_each
     if args.epochs is not None:
         choices["images"] = round(args.epochs * an_epoch)
-    elif "images" not in {**defaults, **chosen, **given}:
+    elif "images" not in choices:
         choices["images"] = min(30 * an_epoch, 300_000)
 
     if data.left_out:
