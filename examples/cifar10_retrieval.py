@@ -65,6 +65,10 @@ def parser() -> CommandParser:
     )
     add("--learning-rate", type=float, help="default: the loss's own")
     add(
+        "--precision",
+        help="of training: fp32, bf16 or auto (default: fp32; presets fast and best: auto)",
+    )
+    add(
         "--out",
         type=Path,
         help="the run folder (default: runs/DATASET-PRESET, or runs/DATASET-LOSS-MINING)",
@@ -105,7 +109,7 @@ def main(args: argparse.Namespace) -> None:
     from tripletnet.training.checkpoint import Checkpoints
 
     where = device(args.device)
-    options = ("network", "loss", "mining", "learning_rate", "seed")
+    options = ("network", "loss", "mining", "learning_rate", "precision", "seed")
     given = {name: getattr(args, name) for name in options}
     config = TrainingConfig(**choose(dataset, args.preset, given))
     named = args.preset or f"{config.loss}-{config.mining}"

@@ -222,6 +222,8 @@ def _control(
     if train is None:
         raise InputError("control: there are no images of the run's training part to train it on")
     config = TrainingConfig(**description["training"]).replace(images=description["images_seen"])
+    if config.precision == "bf16":  # this may be another machine
+        config = config.replace(precision="auto")
     return judge_control(train, test, config, device=device, quiet=quiet)
 
 

@@ -15,6 +15,7 @@ _WHITENED: dict[str, Any] = {
     "learning_rate": 0.7,
     "shift": 2,
     "mirror": True,
+    "precision": "auto",
 }
 
 #: What each preset chooses of :class:`tripletnet.training.TrainingConfig`; the rest is as usual.

@@ -82,6 +82,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--weight-decay", type=float, help="L2 penalty (default: 0.0005)")
     add("--warmup", type=float, help="share of the run in which the rate rises (default: 0.05)")
     add("--schedule", help="cosine, linear, cyclic or step (default: cosine)")
+    add(
+        "--precision",
+        help="what the network computes in while it learns: fp32, bf16 or auto, which takes bf16 "
+        "where the processor has units for it (default: fp32; presets fast and best: auto)",
+    )
     add("--balance", help="draw classes or images evenly (default: classes)")
     add_alteration_options(parser)
     add("--patience", type=int, help="stop after so many measurements without a better one")
@@ -115,12 +120,12 @@ def run(args: argparse.Namespace) -> None:
     fields = dataclasses.fields(TrainingConfig)
     given = {field.name: getattr(args, field.name, None) for field in fields}
     choices = choose(kind_of(args), args.preset, given)
+    where = device(args.device)
     # whatever does not go together is refused before anything is decoded
     config = TrainingConfig(**{"images": 1, **choices})
-    settled(config, make_loss(config, supervision))
+    settled(config, make_loss(config, supervision), where)
     if args.size is None:
         args.size = NETWORKS.named(config.network).photo_size
-    where = device(args.device)
 
     stored_split = args.out / SPLIT
     going_on = args.resume and (args.out / DESCRIPTION).exists() and stored_split.exists()

@@ -33,6 +33,7 @@ class ResidualNet(EncoderBlock):
     """
 
     smallest_image = 16
+    trains_in_bf16 = True
 
     def make_layers(self) -> mx.gluon.HybridBlock:
         """Return stem, stages, global average pooling and the dense layer."""

@@ -29,6 +29,7 @@ class TripletCNN(EncoderBlock):
     """
 
     smallest_image = 12
+    trains_in_bf16 = True
 
     def make_layers(self) -> mx.gluon.HybridBlock:
         """Return convolutions, poolings, ReLUs and the dense layer."""

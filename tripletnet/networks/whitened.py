@@ -47,6 +47,7 @@ class WhitenedNet(EncoderBlock):
     """
 
     smallest_image = 16
+    trains_in_bf16 = True
     softmax_learning_rate = 0.3
     takes_in = 5000
     #: Filters of each group.

@@ -13,6 +13,7 @@ from tripletnet.errors import InputError
 from tripletnet.training.schedule import SCHEDULES
 
 OPTIMIZERS = ("sgd", "nesterov", "adam")
+PRECISIONS = ("fp32", "bf16", "auto")
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,9 @@ class TrainingConfig:
     projection : int, optional
         Train through a projection head of so many numbers: codes are then what it is given, after
         ReLU.
+    precision : {"fp32", "bf16", "auto"}
+        What the network computes in while it learns: `auto` takes bfloat16 where processor and
+        network are made for it, see :mod:`tripletnet.training.bf16`.
     seed : int
         Decides the first weights, the batches and their augmentation.
     pretrained : bool
@@ -99,6 +103,7 @@ class TrainingConfig:
     jpeg: int = 100
     mirror: bool = False
     projection: Optional[int] = None
+    precision: str = "fp32"
     seed: int = 0
     pretrained: bool = False
     weights: Optional[str] = None
@@ -132,6 +137,10 @@ class TrainingConfig:
             raise InputError(f"warmup is {self.warmup}: give a share from 0 to below 1")
         if self.projection is not None and self.projection < 1:
             raise InputError(f"projection is {self.projection}: give 1 or more numbers, or none")
+        if self.precision not in PRECISIONS:
+            raise InputError(
+                f"precision '{self.precision}' is not known: use one of {', '.join(PRECISIONS)}"
+            )
         if self.seed < 0:
             raise InputError(f"seed is {self.seed}: give 0 or more")
         _ = self.augmentation  # refuses what makes no sense

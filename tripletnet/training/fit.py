@@ -14,6 +14,7 @@ from tripletnet.losses import BatchLoss, SoftmaxCrossEntropy, get_loss, options_
 from tripletnet.networks import Classifier, EncoderBlock, get_network
 from tripletnet.registry import NETWORKS
 from tripletnet.training.backbone import check_backbone
+from tripletnet.training.bf16 import training_precision
 from tripletnet.training.callbacks import Callback, History, Progress, StepResult
 from tripletnet.training.checkpoint import Checkpoints
 from tripletnet.training.collapse import CollapseWatch
@@ -93,21 +94,26 @@ def make_trainer(
     return Trainer(network, loss, examples, config, device, callbacks, checkpoints), history
 
 
-def settled(config: TrainingConfig, loss: BatchLoss) -> TrainingConfig:
-    """Return `config` with what its network, `loss` and its optimiser take by default.
+def settled(
+    config: TrainingConfig, loss: BatchLoss, device: Optional[mx.Context] = None
+) -> TrainingConfig:
+    """Return `config` with what its network, `loss`, its optimiser and `device` take by default.
 
     Raises
     ------
     InputError
-        If the network does not have the backbone that `config` asks something for.
+        If the network does not have the backbone that `config` asks something for, or bf16 is
+        asked for and cannot be had.
     """
     check_backbone(config)
+    network = NETWORKS.named(config.network)
     code_size, rate = config.code_size, config.learning_rate
     if code_size is None:
-        code_size = NETWORKS.named(config.network).natural_code_size
+        code_size = network.natural_code_size
     if rate is None:
         rate = 0.001 if config.optimizer == "adam" else loss.learning_rate
-    return config.replace(code_size=code_size, learning_rate=rate)
+    precision = training_precision(config.precision, network, config.network, device)
+    return config.replace(code_size=code_size, learning_rate=rate, precision=precision)
 
 
 def fit_encoder(
@@ -133,7 +139,7 @@ def fit_encoder(
         If the choices do not fit together or do not fit the examples.
     """
     loss = loss or make_loss(config, examples.supervision)
-    config = settled(config, loss)
+    config = settled(config, loss, options.get("device"))
     encoder = make_encoder(config, examples)
     trainer, _ = make_trainer(encoder, loss, examples, config, label="encoder", **options)
     trainer.start()
@@ -160,7 +166,8 @@ def fit_control(
     control = Classifier(encoder, len(images.classes))
     if learning_rate is None:
         learning_rate = encoder.softmax_learning_rate * math.sqrt(config.batch_size / 192)
-    own = config.replace(learning_rate=learning_rate)
+    precision = training_precision(config.precision, encoder, config.network, options.get("device"))
+    own = config.replace(learning_rate=learning_rate, precision=precision)
     trainer, _ = make_trainer(
         control, SoftmaxCrossEntropy(), images, own, label="control", **options
     )
@@ -214,7 +221,7 @@ def images_for_minutes(
     watch = _Stopwatch(skip=3, seconds=min(seconds, 6.0 * minutes))
     loss = make_loss(config, examples.supervision)
     frozen = "always" if config.freeze_backbone == "always" else None
-    trial = settled(config, loss).replace(
+    trial = settled(config, loss, device).replace(
         images=1_000_000 * config.batch_size, freeze_backbone=frozen
     )
     trainer = Trainer(make_encoder(trial, examples), loss, examples, trial, device, [watch])

@@ -138,7 +138,7 @@ def train_run(
     """
     out = Path(out)
     loss = make_loss(config, examples.supervision)
-    config = settled(config, loss)
+    config = settled(config, loss, device)
     if tensorboard is not None:
         load_tensorboardx()  # before all else
     data = examples.identity()

@@ -20,6 +20,7 @@ from tripletnet.losses import BatchLoss
 from tripletnet.losses.batch_statistics import BatchStatistics
 from tripletnet.networks import EncoderBlock, WithNorms
 from tripletnet.training.backbone import Backbone
+from tripletnet.training.bf16 import traced_in_bf16
 from tripletnet.training.callbacks import Callback, StepResult
 from tripletnet.training.checkpoint import Checkpoints, TrainingState
 from tripletnet.training.config import TrainingConfig
@@ -89,6 +90,8 @@ class Trainer:
         self._interrupted = False
         if config.learning_rate is None:
             raise InputError("a trainer needs a learning rate: give one")
+        if config.precision == "auto":
+            raise InputError("a trainer needs a precision: give fp32 or bf16")
         self._peak = config.learning_rate
         self._backbone = Backbone(network, config, len(examples) / self._sampler.batch_size)
         self._optimizer: Any = None
@@ -197,6 +200,12 @@ class Trainer:
         """Forget the graphs of the network: the next batch traces them again."""
         (self._with_norms or self.network).hybridize(static_alloc=True, static_shape=True)
 
+    def _low_precision(self) -> contextlib.AbstractContextManager[None]:
+        """Return what the network is to be traced in."""
+        if self.config.precision == "bf16":
+            return traced_in_bf16(self.network)
+        return contextlib.nullcontext()
+
     def _loop(self, source: Iterator[tuple[np.ndarray, np.ndarray]]) -> None:
         pending: Optional[_Pending] = None
         for pixels, labels in source:
@@ -251,10 +260,11 @@ class Trainer:
         self.loss.random = np.random.default_rng((self.config.seed, self.step, 2))
         x = mx.nd.array(pixels, dtype="uint8", ctx=self.device)
         with mx.autograd.record():
-            if self._with_norms is not None:
-                outputs, norms = self._with_norms(x)
-            else:
-                outputs, norms = self.network(x), None
+            with self._low_precision():
+                if self._with_norms is not None:
+                    outputs, norms = self._with_norms(x)
+                else:
+                    outputs, norms = self.network(x), None
             loss = self.loss(outputs, labels).mean()
         loss.backward()
         self._optimizer.step(1)

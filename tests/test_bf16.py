@@ -1,0 +1,147 @@
+"""Training in bfloat16: what it changes, what it leaves alone, and who may have it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tripletnet.backend import mx
+from tripletnet.errors import InputError
+from tripletnet.networks import get_network
+from tripletnet.registry import NETWORKS
+from tripletnet.training import TrainingConfig, Trainer, bf16
+from tripletnet.training.bf16 import has_bf16_units, traced_in_bf16, training_precision
+from tripletnet.training.fit import make_encoder, make_loss
+
+units = pytest.mark.skipif(
+    not has_bf16_units(), reason="the processor has no bfloat16 units (avx512_bf16 or amx_bf16)"
+)
+NAMES = [name for name in NETWORKS if NETWORKS.named(name).trains_in_bf16]
+
+
+def pixels_of(count: int = 12) -> mx.nd.NDArray:
+    random = np.random.default_rng(0)
+    return mx.nd.array(random.integers(0, 256, (count, 3, 32, 32), dtype=np.uint8), dtype="uint8")
+
+
+def fresh(name: str):
+    mx.random.seed(0)
+    network = get_network(name, code_size=8)
+    network.initialize(mx.init.MSRAPrelu())
+    network.hybridize(static_alloc=True, static_shape=True)
+    return network
+
+
+def step(name: str, low: bool) -> tuple[np.ndarray, dict[str, mx.nd.NDArray]]:
+    """Return the codes of a network in training mode, and the gradients of a sum over them."""
+    network = fresh(name)
+    with mx.autograd.record():
+        with traced_in_bf16(network) if low else contextlib.nullcontext():
+            codes = network(pixels_of())
+        total = (codes * mx.nd.arange(96).reshape((12, 8))).sum()
+    total.backward()
+    parameters = network._collect_params_with_prefix()
+    learnt = {key: p.grad() for key, p in parameters.items() if p.grad_req != "null"}
+    return codes.asnumpy(), learnt
+
+
+@units
+@pytest.mark.parametrize("name", NAMES)
+def test_codes_and_gradients_are_those_of_fp32_but_for_rounding(name):
+    exact, low = step(name, low=False), step(name, low=True)
+    assert (exact[0] != low[0]).any()  # it did compute in bf16
+    assert np.abs(exact[0] - low[0]).max() < 0.05
+    for key, gradient in low[1].items():
+        assert gradient.dtype == np.float32
+        a, b = exact[1][key].asnumpy().ravel(), gradient.asnumpy().ravel()
+        # where a max pooling finds another pixel the largest, a gradient goes another way
+        assert a @ b / np.linalg.norm(a) / np.linalg.norm(b) > 0.93, key
+
+
+@units
+def test_what_is_traced_later_is_fp32_again():
+    network = fresh("residual")
+    with traced_in_bf16(network):
+        low = network(pixels_of()).asnumpy()
+    network.hybridize()
+    assert (network(pixels_of()).asnumpy() == fresh("residual")(pixels_of()).asnumpy()).all()
+    assert (low != fresh("residual")(pixels_of()).asnumpy()).any()
+
+
+@units
+def test_a_trainer_learns_in_bf16_and_encodes_in_fp32(striped_images):
+    def train(precision: str):
+        config = TrainingConfig(
+            240, network="residual", code_size=8, batch_size=30, learning_rate=0.05,
+            precision=precision,
+        )  # fmt: skip
+        network = make_encoder(config, striped_images)
+        trainer = Trainer(network, make_loss(config), striped_images, config)
+        trainer.start()
+        trainer.run()
+        return network
+
+    low, again, exact = train("bf16"), train("bf16"), train("fp32")
+    x = mx.nd.array(striped_images.pixels.transpose(0, 3, 1, 2), dtype="uint8")
+    codes = low(x).asnumpy()
+    assert (codes == again(x).asnumpy()).all()
+    assert (codes != exact(x).asnumpy()).any()
+    plain = get_network("residual", code_size=8, image_size=16)
+    plain.initialize()
+    for key, parameter in plain._collect_params_with_prefix().items():
+        parameter.set_data(low._collect_params_with_prefix()[key].data())
+    plain.hybridize()
+    assert (plain(x).asnumpy() == codes).all()
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [("fma avx512f avx512_bf16", True), ("amx_bf16 amx_tile", True), ("avx2 avx512f", False)],
+)
+def test_units_by_the_processors_flags(tmp_path, flags, expected):
+    told = tmp_path / "cpuinfo"
+    told.write_text(f"processor\t: 0\nflags\t\t: fpu {flags}\nbugs\t\t: none\n")
+    assert has_bf16_units(told) is expected
+    assert not has_bf16_units(tmp_path / "missing")
+
+
+def test_what_is_taken_and_what_is_refused(monkeypatch):
+    article, other = NETWORKS.named("article"), NETWORKS.named("deep-ranking")
+    monkeypatch.setattr(bf16, "has_bf16_units", lambda: True)
+    assert training_precision("auto", article, "article") == "bf16"
+    assert training_precision("bf16", article, "article", mx.cpu()) == "bf16"
+    assert training_precision("fp32", article, "article") == "fp32"
+    assert training_precision("auto", other, "deep-ranking") == "fp32"
+    assert training_precision("auto", article, "article", mx.gpu()) == "fp32"
+    with pytest.raises(InputError, match="'deep-ranking' does not train in bf16: take fp32"):
+        training_precision("bf16", other, "deep-ranking")
+    with pytest.raises(InputError, match="bf16 is for the CPU"):
+        training_precision("bf16", article, "article", mx.gpu())
+    monkeypatch.setattr(bf16, "has_bf16_units", lambda: False)
+    assert training_precision("auto", article, "article") == "fp32"
+    with pytest.raises(InputError, match="this processor has no units for bf16"):
+        training_precision("bf16", article, "article")
+
+
+def test_the_command_line(tmp_path):
+    def train(*options: str):
+        command = [sys.executable, "-m", "tripletnet", "train", "digits", "--images", "60"]
+        command += ["--network", "residual", "--code-size", "8", "--batch-size", "30", "--quiet"]
+        return subprocess.run(
+            [*command, "--out", tmp_path / "run", *options], capture_output=True, text=True
+        )
+
+    done = train("--precision", "auto")
+    assert done.returncode == 0, done.stderr
+    stored = json.loads((tmp_path / "run" / "run.json").read_text())["training"]["precision"]
+    assert stored == ("bf16" if has_bf16_units() else "fp32")
+    refused = train("--precision", "int4")
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        "tripletnet: error: precision 'int4' is not known: use one of fp32, bf16, auto\n"
+    )

@@ -1,0 +1,128 @@
+"""Networks in bfloat16 while they learn: half the bytes, and units of the processor's own for them.
+
+Weights, gradients and the optimiser's state stay in float32, and so do the convolution that sees
+the pixels, the statistics of batch normalisation, narrow dense layers and the loss. So is every
+code that is encoded later: only what computes a step is in bfloat16.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+import numpy as np
+
+from tripletnet.backend import mx
+from tripletnet.errors import InputError
+
+_BF16 = np.dtype([("bfloat16", np.uint16)])  # how MXNet tells it from uint16
+_CPUINFO = Path("/proc/cpuinfo")
+_PIXELS = 3  # channels of an image
+_WIDE = 1024  # inputs from which on a dense layer gains more than its casts cost
+
+
+def has_bf16_units(cpuinfo: Path = _CPUINFO) -> bool:
+    """Tell whether the processor multiplies bfloat16 faster than float32.
+
+    Parameters
+    ----------
+    cpuinfo : Path
+        Where Linux tells the processor's flags; elsewhere the answer is no.
+    """
+    try:
+        flags = re.search(r"^flags\s*: (.*)$", cpuinfo.read_text(), re.MULTILINE)
+    except OSError:
+        return False
+    return flags is not None and not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags[1].split())
+
+
+def training_precision(asked: str, network: Any, name: str, device: Optional[Any] = None) -> str:
+    """Return what a network is to be trained in here, "fp32" or "bf16".
+
+    Parameters
+    ----------
+    asked : {"fp32", "bf16", "auto"}
+        ``auto`` takes bf16 where the network, the device and the processor are made for it.
+    network : EncoderBlock or its class
+        Says whether it `trains_in_bf16`.
+    name : str
+        The network's name, for the error.
+    device : mxnet.Context, optional
+        Where it runs; default: the CPU.
+
+    Raises
+    ------
+    InputError
+        If bf16 is asked for and cannot be had.
+    """
+    if asked == "fp32":
+        return asked
+    instead = "take fp32, or auto for the best that there is"
+    obstacle = None
+    if device is not None and device.device_type != "cpu":
+        obstacle = "training in bf16 is for the CPU"
+    elif not network.trains_in_bf16:
+        obstacle = f"network '{name}' does not train in bf16"
+    elif not has_bf16_units():
+        obstacle = "this processor has no units for bf16 (avx512_bf16 or amx_bf16)"
+    if obstacle is None:
+        return "bf16"
+    if asked == "bf16":
+        raise InputError(f"precision bf16: {obstacle}: {instead}")
+    return "fp32"
+
+
+@contextlib.contextmanager
+def traced_in_bf16(network: mx.gluon.Block) -> Iterator[None]:
+    """Let `network` compute in bfloat16 what it can, wherever it is traced meanwhile.
+
+    Convolutions turn to bfloat16, what follows them stays in it, and whatever is not known to be
+    able to do so gets float32 back.
+    """
+    changed = []
+    for block in _leaves(network):
+        forward = _forward_in_bf16(block)
+        if forward is not None:
+            block.hybrid_forward = forward
+            changed.append(block)
+    try:
+        yield
+    finally:
+        for block in changed:
+            del block.hybrid_forward
+
+
+def _leaves(block: mx.gluon.Block) -> Iterator[mx.gluon.Block]:
+    for child in block._children.values():
+        yield from _leaves(child)
+    if not block._children:
+        yield block
+
+
+def _forward_in_bf16(block: mx.gluon.Block) -> Optional[Callable[..., Any]]:
+    """Return what takes the place of a layer's `hybrid_forward`; None: it takes either type."""
+    nn = mx.gluon.nn
+    plain = block.hybrid_forward
+    either = (nn.Activation, nn.BatchNorm, nn.GELU, nn.Flatten, nn.AvgPool2D, nn.MaxPool2D)
+    if isinstance(block, (*either, nn.GlobalAvgPool2D, nn.GlobalMaxPool2D)):
+        return None
+
+    def low(F: Any, *arrays: Any, **parameters: Any) -> Any:
+        arrays = tuple(F.amp_cast(array, dtype=_BF16) for array in arrays)
+        return plain(F, *arrays, **{k: F.amp_cast(v, dtype=_BF16) for k, v in parameters.items()})
+
+    def low_then_high(F: Any, *arrays: Any, **parameters: Any) -> Any:
+        return F.amp_cast(low(F, *arrays, **parameters), dtype="float32")
+
+    def high(F: Any, *arrays: Any, **parameters: Any) -> Any:
+        return plain(F, *(F.amp_cast(array, dtype="float32") for array in arrays), **parameters)
+
+    inputs = block.weight.shape[1] if isinstance(block, (nn.Conv2D, nn.Dense)) else 0
+    if isinstance(block, nn.Conv2D) and inputs > _PIXELS:
+        return low
+    if isinstance(block, nn.Dense) and inputs >= _WIDE:
+        return low_then_high
+    return high
