@@ -14,7 +14,7 @@ from tripletnet.backend import mx
 from tripletnet.errors import InputError
 from tripletnet.networks import get_network
 from tripletnet.registry import NETWORKS
-from tripletnet.training import TrainingConfig, Trainer, bf16
+from tripletnet.training import Trainer, TrainingConfig, bf16
 from tripletnet.training.bf16 import has_bf16_units, traced_in_bf16, training_precision
 from tripletnet.training.fit import make_encoder, make_loss
 
