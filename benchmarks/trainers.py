@@ -6,6 +6,7 @@ same weights.
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 from typing import Any, Callable
 
@@ -16,18 +17,19 @@ from benchmarks.rivals import TORCH_WAYS, make_all, named, require
 from tripletnet.backend import mx
 from tripletnet.losses import RandomTriplets
 from tripletnet.networks import EncoderBlock
+from tripletnet.training.bf16 import traced_in_bf16
 from tripletnet.training.sgd import MomentumSGD
 
 #: Takes a batch, (N, 3, H, W) uint8, anchors first, then sames, then diffs. Queues a step or takes
 #: it, and returns what gives its loss and waits for it.
 Step = Callable[[np.ndarray], Callable[[], float]]
 
-OURS = "tripletnet fp32"
 LEARNING_RATE, MARGIN = 0.01, 1.0
 
 
-def our_step(network: EncoderBlock) -> Step:
+def our_step(network: EncoderBlock, precision: str = "fp32") -> Step:
     """Return what trains by MXNet, as `tripletnet.training.Trainer` does it."""
+    low = precision == "bf16"
     loss_block = RandomTriplets(MARGIN)
     optimizer = mx.gluon.Trainer(
         network.collect_params(), MomentumSGD(learning_rate=LEARNING_RATE), kvstore=None
@@ -36,7 +38,9 @@ def our_step(network: EncoderBlock) -> Step:
     def step(pixels: np.ndarray) -> Callable[[], float]:
         x = mx.nd.array(pixels, dtype="uint8")
         with mx.autograd.record():
-            loss = loss_block(network(x), None).mean()
+            with traced_in_bf16(network) if low else contextlib.nullcontext():
+                codes = network(x)
+            loss = loss_block(codes, None).mean()
         loss.backward()
         optimizer.step(1)
 
@@ -103,7 +107,7 @@ def _torch(
 
 
 def check_same_losses(steps: dict[str, Step], pixels: np.ndarray, number: int = 3) -> float:
-    """Take steps with all; return the last loss of ours.
+    """Take steps with all; return the last loss of the first, ours.
 
     Raises
     ------
@@ -111,7 +115,7 @@ def check_same_losses(steps: dict[str, Step], pixels: np.ndarray, number: int = 
         If a loss differs from ours by more than rounding explains.
     """
     losses = {name: [step(pixels)() for _ in range(number)] for name, step in steps.items()}
-    ours = losses[OURS][-1]
+    ours = next(iter(losses.values()))[-1]
     for name, found in losses.items():
         # codes of noise are nearly alike, and bf16 rounds much of their differences away
         tolerance = 0.05 if "bf16" in name else 1e-4

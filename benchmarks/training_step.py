@@ -3,8 +3,9 @@
     pip install ".[bench]"
     python -m benchmarks.training_step [--network article] [--batch 384] [--rounds 5]
 
-Random triplets, the hinge, SGD with momentum; from uint8 pixels to new weights. The network is any
-of `tripletnet.registry.NETWORKS` that has a twin in `benchmarks/twins.py`.
+Random triplets, the hinge, SGD with momentum; from uint8 pixels to new weights, in fp32 and, where
+the processor has units for it, in bf16. The network is any of `tripletnet.registry.NETWORKS` that
+has a twin in `benchmarks/twins.py`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from benchmarks.command import run_benchmark
 from benchmarks.contest import Contest, Work
 from benchmarks.encoders import our_network
 from benchmarks.multiply_adds import training_multiply_adds
-from benchmarks.trainers import OURS, Step, check_same_losses, our_step, rival_steps
+from benchmarks.trainers import Step, check_same_losses, our_step, rival_steps
+from tripletnet.training.bf16 import has_bf16_units
 
 WARM_UP, STEPS = 1, 5  # a turn
 
@@ -42,13 +44,13 @@ def speed(step: Step, pixels: np.ndarray) -> float:
     return STEPS * len(pixels) / (time.perf_counter() - start)
 
 
-def prepare(name: str, batch: int) -> Work:
+def prepare(name: str, precision: str, batch: int) -> Work:
     """Return our steps and the rivals', after a check that all do the same."""
     network = our_network(name)
     side = network.image_size
     pixels = np.random.default_rng(0).integers(0, 256, (batch, 3, side, side), dtype=np.uint8)
-    rivals, left_out = rival_steps(name, network, pixels)
-    steps = {OURS: our_step(network), **rivals}
+    rivals, left_out = rival_steps(name, network, pixels, (precision,))
+    steps = {f"tripletnet {precision}": our_step(network, precision), **rivals}
     loss = check_same_losses(steps, pixels)
     return Work(
         slots={rival: partial(speed, step, pixels) for rival, step in steps.items()},
@@ -59,18 +61,20 @@ def prepare(name: str, batch: int) -> Work:
 
 
 def contests(options: argparse.Namespace) -> list[Contest]:
-    """Return one contest a network."""
+    """Return one contest for each network and precision."""
+    precisions = ("fp32", "bf16") if has_bf16_units() else ("fp32",)
     batch = 24 if options.quick else options.batch
     batch -= batch % 3  # three images a triplet
     return [
         Contest(
-            name=f"training_step/{name}",
-            title=f"Training step of the network `{name}`, batches of {batch}",
+            name=f"training_step/{name}-{precision}",
+            title=f"Training step of the network `{name}` in {precision}, batches of {batch}",
             unit="images/s",
-            prepare=partial(prepare, name, batch),
-            settings={"network": name, "batch": batch},
+            prepare=partial(prepare, name, precision, batch),
+            settings={"network": name, "precision": precision, "batch": batch},
         )
         for name in options.network
+        for precision in precisions
     ]
 
 

@@ -82,10 +82,10 @@ class WhitenedTwin(Twin):
 
     def make_layers(self, ours: EncoderBlock) -> nn.Module:
         stride = max(1, ours.image_size // 32)
-        first = nn.Conv2d(3, 24, 2 * stride, stride)
+        first = nn.Conv2d(3, 32, 3 * stride, stride, bias=False)
         first.weight.requires_grad_(False)
         layers: list[nn.Module] = [first, nn.GELU()]
-        channels = 24
+        channels = 32
         for filters in self.widths:
             layers += [nn.Conv2d(channels, filters, 3, padding=1, bias=False), nn.MaxPool2d(2)]
             layers += _norm_and_gelu(filters)
