@@ -13,7 +13,6 @@ _WHITENED: dict[str, Any] = {
     "warmup": 0.25,
     "batch_size": 512,
     "learning_rate": 0.7,
-    "shift": 2,
     "mirror": True,
     "precision": "auto",
 }
@@ -29,9 +28,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "shift": 2,
     },
     # the best codes for ten minutes of two cores
-    "fast": {"network": "whitened", "images": 300_000, **_WHITENED},
+    "fast": {"network": "whitened", "images": 500_000, "shift": 2, **_WHITENED},
     # the best codes for an hour of two cores
-    "best": {"network": "whitened-wide", "images": 1_200_000, **_WHITENED},
+    "best": {"network": "whitened-wide", "images": 2_000_000, "shift": 4, **_WHITENED},
 }
 
 
