@@ -51,7 +51,7 @@ class WhitenedNet(EncoderBlock):
 
     smallest_image = 16
     trains_in_bf16 = True
-    softmax_learning_rate = 0.3
+    softmax_learning_rate = 0.08
     takes_in = 5000
     #: Filters of each group.
     widths: tuple[int, ...] = (64, 128, 256)
