@@ -31,6 +31,8 @@ def our_step(network: EncoderBlock, precision: str = "fp32") -> Step:
     """Return what trains by MXNet, as `tripletnet.training.Trainer` does it."""
     low = precision == "bf16"
     loss_block = RandomTriplets(MARGIN)
+    for parameter in network.collect_params().values():
+        parameter.lr_mult = parameter.wd_mult = 1.0  # as the twins have it
     optimizer = mx.gluon.Trainer(
         network.collect_params(), MomentumSGD(learning_rate=LEARNING_RATE), kvstore=None
     )

@@ -14,7 +14,7 @@ from tripletnet.backend import mx
 from tripletnet.errors import InputError
 from tripletnet.networks import get_network
 from tripletnet.registry import NETWORKS
-from tripletnet.training import Trainer, TrainingConfig, bf16
+from tripletnet.training import Trainer, TrainingConfig, bf16, fit_control, train_run
 from tripletnet.training.bf16 import has_bf16_units, traced_in_bf16, training_precision
 from tripletnet.training.fit import make_encoder, make_loss
 
@@ -97,6 +97,60 @@ def test_a_trainer_learns_in_bf16_and_encodes_in_fp32(striped_images):
         parameter.set_data(low._collect_params_with_prefix()[key].data())
     plain.hybridize()
     assert (plain(x).asnumpy() == codes).all()
+
+
+@units
+def test_the_control_is_scored_in_fp32(striped_images):
+    config = TrainingConfig(
+        120, network="residual", code_size=8, batch_size=30, precision="bf16"
+    )  # fmt: skip
+    control = fit_control(striped_images, config, quiet=True)
+    x = mx.nd.array(striped_images.pixels.transpose(0, 3, 1, 2), dtype="uint8")
+    scores = control(x).asnumpy()
+    control.hybridize()
+    assert (control(x).asnumpy() == scores).all()
+
+
+@units
+def test_layers_with_an_activation_and_layers_that_come_twice():
+    nn = mx.gluon.nn
+    twice = nn.Conv2D(16, 3, padding=1, in_channels=16, activation="relu")
+    network = nn.HybridSequential()
+    network.add(nn.Conv2D(16, 3, in_channels=3), twice, twice, nn.GlobalAvgPool2D(), nn.Flatten())
+    network.add(nn.Dense(4, in_units=16, activation="tanh"))
+    network.initialize(mx.init.Xavier())
+    x = pixels_of().astype("float32") / 256
+    exact = network(x).asnumpy()
+    with traced_in_bf16(network):
+        low = network(x).asnumpy()
+    assert (low != exact).any() and np.abs(low - exact).max() < 0.02
+    assert (network(x).asnumpy() == exact).all()
+
+
+def test_an_error_inside_leaves_the_layers_as_they_were():
+    network = get_network("residual", code_size=8)
+    with pytest.raises(ZeroDivisionError), traced_in_bf16(network):
+        raise ZeroDivisionError
+    assert not any("hybrid_forward" in vars(layer) for layer in bf16._layers(network))
+
+
+@pytest.mark.parametrize("before", ["fp32", "bf16", None])
+def test_auto_goes_on_in_what_the_run_was_started_in(striped_images, tmp_path, monkeypatch, before):
+    config = TrainingConfig(60, network="residual", code_size=8, batch_size=30)
+    train_run(striped_images, config, tmp_path, quiet=True)
+    told = json.loads((tmp_path / "run.json").read_text())
+    told["training"]["precision"] = before
+    if before is None:  # a run of a version that knew no other
+        del told["training"]["precision"]
+    (tmp_path / "run.json").write_text(json.dumps(told))
+    monkeypatch.setattr(bf16, "has_bf16_units", lambda: before != "bf16")
+    config = config.replace(precision="auto")
+    if before == "bf16":
+        with pytest.raises(InputError, match="this processor has no units for bf16"):
+            train_run(striped_images, config, tmp_path, resume=True, quiet=True)
+    else:
+        again = train_run(striped_images, config, tmp_path, resume=True, quiet=True)
+        assert again.description["images_seen"] == 60
 
 
 @pytest.mark.parametrize(

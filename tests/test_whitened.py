@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tripletnet.backend import mx
-from tripletnet.networks import Classifier, get_network
+from tripletnet.networks import Classifier, get_network, whitened
 from tripletnet.networks.whitened import whitening_filters
 from tripletnet.training import TrainingConfig, fit_control, fit_encoder
 
@@ -39,6 +39,15 @@ def test_the_largest_components_come_first():
     assert (np.diff(np.linalg.norm(filters.reshape(12, -1), axis=1)) > 0).all()
 
 
+def test_fewer_images_are_looked_at_where_patches_are_large(monkeypatch):
+    images = smooth_images(60, 12)
+    monkeypatch.setattr(whitened, "_WORK", 20 * 5 * 5 * 48**2)  # that of 20 images
+    few = whitening_filters(images, 4, 5, stride=2)
+    assert few == pytest.approx(whitening_filters(images[::3], 4, 5, stride=2))
+    monkeypatch.setattr(whitened, "_BLOCK", 1)  # one image at a time
+    assert whitening_filters(images, 4, 5, stride=2) == pytest.approx(few, rel=1e-3, abs=1e-5)
+
+
 def test_flat_images_give_finite_filters():
     assert np.isfinite(whitening_filters(np.zeros((4, 8, 8, 3)), 2, 12)).all()
 
@@ -52,7 +61,8 @@ def test_larger_images_have_larger_patches(size, patch):
     weight = network.layers[0].weight.data().asnumpy()
     assert weight.shape == (32, 3, patch, patch)
     mean, std = (p.data().asnumpy().ravel() for p in (network.pixels.mean, network.pixels.std))
-    assert weight == pytest.approx(whitening_filters((pixels - mean) / std, patch, 16))
+    expected = whitening_filters((pixels - mean) / std, patch, 16, stride=patch // 3)
+    assert weight == pytest.approx(expected, rel=1e-3, abs=1e-4)
     codes = network(mx.nd.array(pixels.transpose(0, 3, 1, 2), dtype="uint8")).asnumpy()
     assert np.linalg.norm(codes, axis=1) == pytest.approx(1, abs=1e-5)
 

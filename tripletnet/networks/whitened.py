@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, Union
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -10,7 +11,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from tripletnet.backend import mx
 from tripletnet.networks.base import EncoderBlock
 
-_BLOCK = 64  # images whose patches exist at one time
+_BLOCK = 1 << 23  # numbers of patches that exist at one time
+_WORK = 2e11  # multiply-adds at the most: fewer images will do where patches are large
 _COMPONENTS = 16  # with their negatives 32 filters: processors are fast where 16 divides those
 _PATCH = 3  # pixels a side, for images of 32
 _FASTER = 16  # than all else learns what batch normalisation adds
@@ -76,9 +78,11 @@ class WhitenedNet(EncoderBlock):
         """Set the first layer to whiten patches of `pixels`."""
         mean, std = (p.data().asnumpy().ravel() for p in (self.pixels.mean, self.pixels.std))
         weight = self.layers[0].weight
-        weight.set_data(
-            mx.nd.array(whitening_filters((pixels - mean) / std, weight.shape[2], _COMPONENTS))
+        patch = weight.shape[2]
+        filters = whitening_filters(
+            pixels, patch, _COMPONENTS, stride=patch // _PATCH, mean=mean, std=std
         )
+        weight.set_data(mx.nd.array(filters))
 
 
 class WideWhitenedNet(WhitenedNet):
@@ -92,35 +96,51 @@ class WideWhitenedNet(WhitenedNet):
     widths = (64, 256, 256)
 
 
-def whitening_filters(images: np.ndarray, patch: int, components: int) -> np.ndarray:
+def whitening_filters(
+    images: np.ndarray,
+    patch: int,
+    components: int,
+    *,
+    stride: int = 1,
+    mean: Union[float, np.ndarray] = 0.0,
+    std: Union[float, np.ndarray] = 1.0,
+) -> np.ndarray:
     """Return filters whose responses to patches of `images` are uncorrelated and of variance 1.
 
     Parameters
     ----------
-    images : ndarray of float, shape (N, H, W, C)
-        Normalised.
+    images : ndarray, shape (N, H, W, 3)
+        Evenly spaced ones are looked at where patches are so large that all would take long.
     patch : int
         Pixels a side.
     components : int
         How many principal components to take, the largest first.
+    stride : int
+        Pixels between two patches.
+    mean, std : float or ndarray of float, shape (3,)
+        Of the colours: what the filters are for is (images - mean) / std.
 
     Returns
     -------
-    ndarray of float32, shape (2 * components, C, patch, patch)
+    ndarray of float32, shape (2 * components, 3, patch, patch)
         The components by falling variance, then their negatives: with both, a one-sided activation
         loses nothing.
     """
-    width = images.shape[3] * patch * patch
-    products, count = np.zeros((width, width)), 0
-    for start in range(0, len(images), _BLOCK):  # the patches are many times the images
-        block = images[start : start + _BLOCK]
-        windows: np.ndarray = sliding_window_view(block, (patch, patch), axis=(1, 2))  # type: ignore
-        patches = windows.reshape(-1, width).astype(np.float64)
+    _, height, width, channels = images.shape
+    each = ((height - patch) // stride + 1) * ((width - patch) // stride + 1)
+    values = channels * patch * patch
+    images = images[:: math.ceil(len(images) * each * values**2 / _WORK)]
+    block = max(1, _BLOCK // (each * values))  # the patches are many times the images
+    products = np.zeros((values, values))
+    for start in range(0, len(images), block):
+        normalised = (images[start : start + block] - mean) / std
+        windows: np.ndarray = sliding_window_view(normalised, (patch, patch), axis=(1, 2))  # type: ignore
+        patches = windows[:, ::stride, ::stride].reshape(-1, values).astype(np.float64)
         products += patches.T @ patches
-        count += len(patches)
-    variances, directions = np.linalg.eigh(products / count)
+    products /= each * len(images)
+    variances, directions = np.linalg.eigh(products)
     filters = (directions / np.sqrt(variances + _SMALLEST_VARIANCE)).T[::-1][:components]
-    filters = filters.reshape(-1, images.shape[3], patch, patch)
+    filters = filters.reshape(-1, channels, patch, patch)
     return np.concatenate([filters, -filters]).astype(np.float32)
 
 

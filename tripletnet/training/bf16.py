@@ -46,8 +46,8 @@ def training_precision(asked: str, network: Any, name: str, device: Optional[Any
     ----------
     asked : {"fp32", "bf16", "auto"}
         ``auto`` takes bf16 where the network, the device and the processor are made for it.
-    network : EncoderBlock or its class
-        Says whether it `trains_in_bf16`.
+    network : HybridBlock or its class
+        Says whether it `trains_in_bf16`, as an EncoderBlock does.
     name : str
         The network's name, for the error.
     device : mxnet.Context, optional
@@ -64,7 +64,7 @@ def training_precision(asked: str, network: Any, name: str, device: Optional[Any
     obstacle = None
     if device is not None and device.device_type != "cpu":
         obstacle = "training in bf16 is for the CPU"
-    elif not network.trains_in_bf16:
+    elif not getattr(network, "trains_in_bf16", False):
         obstacle = f"network '{name}' does not train in bf16"
     elif not has_bf16_units():
         obstacle = "this processor has no units for bf16 (avx512_bf16 or amx_bf16)"
@@ -82,32 +82,32 @@ def traced_in_bf16(network: mx.gluon.Block) -> Iterator[None]:
     Convolutions turn to bfloat16, what follows them stays in it, and whatever is not known to be
     able to do so gets float32 back.
     """
-    changed = []
-    for block in _leaves(network):
-        forward = _forward_in_bf16(block)
-        if forward is not None:
-            block.hybrid_forward = forward
-            changed.append(block)
-    try:
+    with contextlib.ExitStack() as changes:
+        for block in dict.fromkeys(_layers(network)):  # a layer may be used twice
+            forward = _forward_in_bf16(block)
+            if forward is not None:
+                block.hybrid_forward = forward
+                changes.callback(delattr, block, "hybrid_forward")
         yield
-    finally:
-        for block in changed:
-            del block.hybrid_forward
 
 
-def _leaves(block: mx.gluon.Block) -> Iterator[mx.gluon.Block]:
-    for child in block._children.values():
-        yield from _leaves(child)
-    if not block._children:
+def _layers(block: mx.gluon.Block) -> Iterator[mx.gluon.Block]:
+    """Return the blocks that compute; the activation of a convolution is a part of it."""
+    if not block._children or isinstance(block, (mx.gluon.nn.Conv2D, mx.gluon.nn.Dense)):
         yield block
+        return
+    for child in block._children.values():
+        yield from _layers(child)
 
 
 def _forward_in_bf16(block: mx.gluon.Block) -> Optional[Callable[..., Any]]:
     """Return what takes the place of a layer's `hybrid_forward`; None: it takes either type."""
     nn = mx.gluon.nn
     plain = block.hybrid_forward
-    either = (nn.Activation, nn.BatchNorm, nn.GELU, nn.Flatten, nn.AvgPool2D, nn.MaxPool2D)
+    either = (nn.BatchNorm, nn.GELU, nn.Flatten, nn.AvgPool2D, nn.MaxPool2D)
     if isinstance(block, (*either, nn.GlobalAvgPool2D, nn.GlobalMaxPool2D)):
+        return None
+    if isinstance(block, nn.Activation) and block._act_type in ("relu", "sigmoid", "tanh"):
         return None
 
     def low(F: Any, *arrays: Any, **parameters: Any) -> Any:
@@ -120,9 +120,9 @@ def _forward_in_bf16(block: mx.gluon.Block) -> Optional[Callable[..., Any]]:
     def high(F: Any, *arrays: Any, **parameters: Any) -> Any:
         return plain(F, *(F.amp_cast(array, dtype="float32") for array in arrays), **parameters)
 
-    inputs = block.weight.shape[1] if isinstance(block, (nn.Conv2D, nn.Dense)) else 0
-    if isinstance(block, nn.Conv2D) and inputs > _PIXELS:
-        return low
-    if isinstance(block, nn.Dense) and inputs >= _WIDE:
+    if isinstance(block, nn.Conv2D):
+        channels = block.weight.shape[1] * block._kwargs["num_group"]
+        return low if channels > _PIXELS else high
+    if isinstance(block, nn.Dense) and block.weight.shape[1] >= _WIDE:
         return low_then_high
     return high

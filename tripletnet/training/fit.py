@@ -166,8 +166,7 @@ def fit_control(
     control = Classifier(encoder, len(images.classes))
     if learning_rate is None:
         learning_rate = encoder.softmax_learning_rate * math.sqrt(config.batch_size / 192)
-    precision = training_precision(config.precision, encoder, config.network, options.get("device"))
-    own = config.replace(learning_rate=learning_rate, precision=precision)
+    own = config.replace(learning_rate=learning_rate)
     trainer, _ = make_trainer(
         control, SoftmaxCrossEntropy(), images, own, label="control", **options
     )

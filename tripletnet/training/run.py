@@ -138,14 +138,17 @@ def train_run(
     """
     out = Path(out)
     loss = make_loss(config, examples.supervision)
+    stored = read_description(out) if (out / DESCRIPTION).exists() else None
+    going_on = stored is not None and resume
+    if stored is not None and resume and config.precision == "auto":
+        # what it is, the run has settled; nothing said so before there was a choice
+        config = config.replace(precision=stored["training"].get("precision", "fp32"))
     config = settled(config, loss, device)
     if tensorboard is not None:
         load_tensorboardx()  # before all else
     data = examples.identity()
     chosen = {**(about or {}), "initial": None if initial is None else str(initial)}
     checkpoints = Checkpoints(out, checkpoint_minutes)
-    stored = read_description(out) if (out / DESCRIPTION).exists() else None
-    going_on = stored is not None and resume
     if stored is not None and resume:
         # the number of images that minutes came to was settled when the run was started
         config = config.replace(images=stored["training"]["images"]) if minutes else config

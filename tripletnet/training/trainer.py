@@ -20,7 +20,7 @@ from tripletnet.losses import BatchLoss
 from tripletnet.losses.batch_statistics import BatchStatistics
 from tripletnet.networks import EncoderBlock, WithNorms
 from tripletnet.training.backbone import Backbone
-from tripletnet.training.bf16 import traced_in_bf16
+from tripletnet.training.bf16 import traced_in_bf16, training_precision
 from tripletnet.training.callbacks import Callback, StepResult
 from tripletnet.training.checkpoint import Checkpoints, TrainingState
 from tripletnet.training.config import TrainingConfig
@@ -90,9 +90,10 @@ class Trainer:
         self._interrupted = False
         if config.learning_rate is None:
             raise InputError("a trainer needs a learning rate: give one")
-        if config.precision == "auto":
-            raise InputError("a trainer needs a precision: give fp32 or bf16")
         self._peak = config.learning_rate
+        self._precision = training_precision(
+            config.precision, getattr(network, "encoder", network), config.network, self.device
+        )
         self._backbone = Backbone(network, config, len(examples) / self._sampler.batch_size)
         self._optimizer: Any = None
 
@@ -191,6 +192,7 @@ class Trainer:
         finally:
             source.close()  # type: ignore[attr-defined]
             mx.nd.waitall()
+            self._trace_anew()  # without bfloat16, if there was any
             for callback in self.callbacks:
                 callback.on_end(self)
         if self._interrupted:
@@ -202,7 +204,7 @@ class Trainer:
 
     def _low_precision(self) -> contextlib.AbstractContextManager[None]:
         """Return what the network is to be traced in."""
-        if self.config.precision == "bf16":
+        if self._precision == "bf16":
             return traced_in_bf16(self.network)
         return contextlib.nullcontext()
 
