@@ -28,7 +28,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "shift": 2,
     },
     # the best codes for ten minutes of two cores
-    "fast": {"network": "whitened", "images": 500_000, "shift": 2, **_WHITENED},
+    "fast": {"network": "whitened", "images": 400_000, "shift": 2, **_WHITENED},
     # the best codes for an hour of two cores
     "best": {"network": "whitened-wide", "images": 2_000_000, "shift": 4, **_WHITENED},
 }
