@@ -60,7 +60,6 @@ def training_precision(asked: str, network: Any, name: str, device: Optional[Any
     """
     if asked == "fp32":
         return asked
-    instead = "take fp32, or auto for the best that there is"
     obstacle = None
     if device is not None and device.device_type != "cpu":
         obstacle = "training in bf16 is for the CPU"
@@ -71,7 +70,7 @@ def training_precision(asked: str, network: Any, name: str, device: Optional[Any
     if obstacle is None:
         return "bf16"
     if asked == "bf16":
-        raise InputError(f"precision bf16: {obstacle}: {instead}")
+        raise InputError(f"precision bf16: {obstacle}: take fp32 or auto, in a new run")
     return "fp32"
 
 
