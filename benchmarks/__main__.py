@@ -19,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 
 from benchmarks.command import add_common
-from benchmarks.page import check_marks, mark, origin, put_between, results_of
+from benchmarks.page import check_marks, mark, origins, processor, put_between, results_of
 from benchmarks.registry import BENCHMARKS
 from benchmarks.results import Store, common_settings
 from tripletnet.command import CommandParser, run_command
@@ -55,10 +55,11 @@ def write_page(page: Path, names: list[str], store: Store) -> None:
         module, _, function = BENCHMARKS[name].section.partition(":")
         write = getattr(import_module(module), function)
         command = " ".join([f"python -m benchmarks.{name}", *BENCHMARKS[name].arguments])
-        put_between(page, mark(name), write(name, results, command, page.parent / "images"))
+        text = write(name, results, command, page.parent / "images")
+        put_between(page, mark(name), f"{processor(name, store.content)}\n{text}")
     image = draw_ratios(results, page.parent / "images" / "benchmarks.png")
     shown = f"![How many times as fast](images/{image.name})\n\n" if image else ""
-    put_between(page, mark("overview"), shown + origin(store.content))
+    put_between(page, mark("overview"), shown + origins(store.content))
 
 
 def parser() -> CommandParser:

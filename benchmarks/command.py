@@ -65,9 +65,11 @@ def run_benchmark(
         settings = common_settings(options.rounds, options.quick)
         store = Store(options.json, settings) if options.json else None
         for contest in contests(options):
-            if store is not None and contest.name in store:
-                print(f"{contest.name}: stored already", file=sys.stderr, flush=True)
-                continue
+            if store is not None:
+                if contest.name in store:
+                    print(f"{contest.name}: stored already", file=sys.stderr, flush=True)
+                    continue
+                store.check_origin(contest.name)
             began = time.perf_counter()
             result = contest.measure(options.rounds)
             if store is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,7 @@ def _rounds(result: Result) -> str:
 
 def results_of(benchmark: str, results: Sequence[Result]) -> list[Result]:
     """Return the results of one benchmark."""
-    return [result for result in results if result.name.partition("/")[0] == benchmark]
+    return [result for result in results if result.benchmark == benchmark]
 
 
 def section(benchmark: str, results: Sequence[Result], command: str, images: Path) -> str:
@@ -105,17 +105,32 @@ def section(benchmark: str, results: Sequence[Result], command: str, images: Pat
     return "\n\n".join([f"`{command}`", *parts])
 
 
-def origin(content: Mapping[str, Any]) -> str:
-    """Return on what machine and with what versions the results were measured."""
-    settings, machine = content["settings"], content["machine"]
-    known = {name: version for name, version in content["versions"].items() if version}
-    named = ", ".join(f"{name} {version}" for name, version in known.items())
-    text = (
-        f"Measured with {settings['threads']} threads on {machine['processor']} "
-        f"({machine['system']}): {named}."
-    )
+def origins(content: Mapping[str, Any]) -> str:
+    """Return on what machines and with what versions the results were measured."""
+    threads, told = content["settings"]["threads"], content["origins"]
+    texts = []
+    for origin in _different(told.values()):
+        names = ", ".join(f"`{name}`" for name in told if told[name] == origin)
+        known = {name: version for name, version in origin["versions"].items() if version}
+        versions = ", ".join(f"{name} {version}" for name, version in known.items())
+        machine = f"{origin['machine']['processor']} ({origin['machine']['system']})"
+        texts.append(f"Measured with {threads} threads on {machine}: {names}, with {versions}.")
     failed = [f"`{name}` ({reason})" for name, reason in content["failed"].items()]
-    return f"{text} Failed: {', '.join(failed)}." if failed else text
+    texts += [f"Failed: {', '.join(failed)}."] * bool(failed)
+    return "\n\n".join(texts)
+
+
+def processor(benchmark: str, content: Mapping[str, Any]) -> str:
+    """Return the line that says what one benchmark was measured on."""
+    return f"On {content['origins'][benchmark]['machine']['processor']}:"
+
+
+def _different(values: Iterable[Any]) -> list[Any]:
+    found: list[Any] = []
+    for value in values:
+        if value not in found:
+            found.append(value)
+    return found
 
 
 def mark(name: str) -> str:

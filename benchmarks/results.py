@@ -53,6 +53,11 @@ class Result:
     sgemm: Optional[list[float]] = None
 
     @property
+    def benchmark(self) -> str:
+        """The benchmark that the contest belongs to."""
+        return benchmark_of(self.name)
+
+    @property
     def first(self) -> str:
         """Who the others are set against."""
         return next(iter(self.samples))
@@ -74,6 +79,11 @@ class Result:
         if self.gflop is None or self.sgemm is None:
             return None
         return self.values(name or self.first) * self.gflop / np.array(self.sgemm, dtype=float)
+
+
+def benchmark_of(contest: str) -> str:
+    """Return the benchmark that a contest belongs to, by its name."""
+    return contest.partition("/")[0]
 
 
 def machine() -> dict[str, Any]:
@@ -107,6 +117,11 @@ def all_versions() -> dict[str, Optional[str]]:
     return found
 
 
+def origin() -> dict[str, Any]:
+    """Return what figures that are measured here and now depend on."""
+    return {"machine": machine(), "versions": all_versions()}
+
+
 class Store:
     """The results in a file: those that are there are not measured again.
 
@@ -121,14 +136,18 @@ class Store:
     ------
     InputError
         If the file holds results of other settings.
+
+    Notes
+    -----
+    Benchmarks of one file may be measured on different machines, each told with its own; within a
+    benchmark all are of one.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self.path = path
         self._content: dict[str, Any] = {
             "settings": dict(settings),
-            "machine": machine(),
-            "versions": all_versions(),
+            "origins": {},
             "results": {},
             "finished": [],
             "failed": {},
@@ -157,8 +176,24 @@ class Store:
 
     def add(self, result: Result) -> None:
         """Store one more result at once."""
+        self._content["origins"].setdefault(result.benchmark, origin())
         self._content["results"][result.name] = asdict(result)
         write_json(self.path, self._content)
+
+    def check_origin(self, contest: str) -> None:
+        """Raise InputError if other contests of its benchmark were measured elsewhere."""
+        benchmark = benchmark_of(contest)
+        stored, here = self._content["origins"].get(benchmark), origin()
+        if stored is None or stored == here:
+            return
+        there = {**stored["machine"], **stored["versions"]}
+        ours = {**here["machine"], **here["versions"]}
+        differ = [name for name in {**there, **ours} if there.get(name) != ours.get(name)]
+        told = ", ".join(f"{name} {there.get(name)}, here {ours.get(name)}" for name in differ)
+        raise InputError(
+            f"{self.path}: a part of {benchmark} was measured elsewhere ({told}): go on there, or "
+            "give another file"
+        )
 
     def is_finished(self, benchmark: str) -> bool:
         """Return whether all of a benchmark's results are there."""

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import results
 from benchmarks.contest import Contest, Work
 from benchmarks.growth import axes, contests, name_of
 from benchmarks.growth_plots import section as growth_section
-from benchmarks.page import as_markdown, check_marks, mark, put_between
+from benchmarks.page import as_markdown, check_marks, mark, origins, put_between
 from benchmarks.registry import BENCHMARKS
 from benchmarks.results import Result, Store
 from benchmarks.rivals import LeftOut, make_all, require
@@ -86,6 +87,23 @@ def test_results_are_kept_and_not_mixed_with_those_of_other_settings(tmp_path):
     assert not again.is_finished("probe")
     with pytest.raises(InputError, match="give the same options or another file"):
         Store(path, {**SETTINGS, "rounds": 5})
+
+
+def test_a_benchmark_is_of_one_machine_and_the_page_tells_which(tmp_path, monkeypatch):
+    store = Store(tmp_path / "results.json", SETTINGS)
+    monkeypatch.setattr(results, "machine", lambda: {"processor": "Old", "system": "Linux"})
+    store.add(result())
+    store.check_origin("epoch/other")
+    monkeypatch.setattr(results, "machine", lambda: {"processor": "New", "system": "Linux"})
+    with pytest.raises(
+        InputError, match=r"part of epoch .*\(processor Old, here New\): go on there"
+    ):
+        store.check_origin("epoch/other")
+    store.check_origin("probe/svm")
+    store.add(result(name="probe/svm"))
+    text = origins(store.content)
+    assert "1 threads on Old (Linux): `epoch`, with" in text
+    assert "1 threads on New (Linux): `probe`, with" in text
 
 
 def test_table_of_a_result():
@@ -169,7 +187,7 @@ def test_the_command_measures_stores_goes_on_and_writes_the_page(tmp_path):
     assert done.returncode == 0, done.stderr
     content = json.loads(stored.read_text())
     assert content["finished"] == names
-    assert content["versions"]["mxnet"]
+    assert all(origin["versions"]["mxnet"] for origin in content["origins"].values())
     probe = content["results"]["probe/600 C=0.1"]
     assert {name: len(taken) for name, taken in probe["samples"].items()} == {
         "SVMProbe": 2,
