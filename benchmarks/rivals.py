@@ -37,10 +37,19 @@ def require(*packages: str) -> list[Any]:
 def make_all(
     makers: Mapping[str, Callable[[], Made]],
 ) -> tuple[dict[str, Made], dict[str, str]]:
-    """Make those that can be made; return them, and why each of the others is left out."""
+    """Make those that can be made; return them, and why each of the others is left out.
+
+    Those with bf16 in their names are left out where the processor has no units for it: they take
+    twenty times as long as in fp32, and nobody would run them so.
+    """
+    from tripletnet.training.bf16 import has_bf16_units
+
     made: dict[str, Made] = {}
     left_out: dict[str, str] = {}
     for name, make in makers.items():
+        if "bf16" in name and not has_bf16_units():
+            left_out[name] = "this processor has no units for bf16"
+            continue
         try:
             made[name] = make()
         except LeftOut as reason:

@@ -21,6 +21,7 @@ from benchmarks.registry import BENCHMARKS
 from benchmarks.results import Result, Store
 from benchmarks.rivals import LeftOut, make_all, require
 from tripletnet.errors import InputError
+from tripletnet.training import bf16
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = {"rounds": 3, "quick": True, "threads": 1}
@@ -123,6 +124,14 @@ def test_table_of_a_result():
 def test_those_left_out_for_one_reason_are_told_together():
     text = as_markdown(result(left_out={"one": "none here", "two": "broken", "three": "none here"}))
     assert text.endswith("Left out: one; three: none here. Left out: two: broken.")
+
+
+@pytest.mark.parametrize("units", [True, False])
+def test_bf16_is_asked_of_processors_with_units_for_it_alone(monkeypatch, units):
+    monkeypatch.setattr(bf16, "has_bf16_units", lambda: units)
+    made, left_out = make_all({"PyTorch fp32": lambda: 1, "PyTorch bf16": lambda: 2})
+    assert list(made) == ["PyTorch fp32", *["PyTorch bf16"] * units]
+    assert list(left_out) == ["PyTorch bf16"] * (not units)
 
 
 def test_only_what_is_between_the_marks_is_replaced(tmp_path):

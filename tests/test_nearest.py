@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tripletnet.errors import InputError
 from tripletnet.retrieval import nearest
-from tripletnet.retrieval.nearest import scan
+from tripletnet.retrieval.nearest import LAST, ranking_keys, scan, sort_keys
 
 
 def unit_codes(count: int, size: int, seed: int = 0) -> np.ndarray:
@@ -64,6 +64,28 @@ def test_ties_are_ranked_by_the_lower_index(places, query):
     _, indices = nearest(codes, np.array([[query]], np.float32), k=len(codes))
     order = sorted(range(len(places)), key=lambda i: ((places[i] - query) ** 2, i))
     assert indices[0].tolist() == order
+
+
+@pytest.mark.parametrize("coarse_first", [True, False])
+@pytest.mark.parametrize("count", [10, 5000])
+@pytest.mark.parametrize(
+    "distances_of",
+    [
+        lambda random, count: random.random(count),
+        lambda random, count: random.integers(0, 3, count),
+        lambda random, count: np.ones(count),
+        lambda random, count: np.where(random.random(count) < 0.5, np.inf, 1.0),
+        lambda random, count: random.random(count) * 3e38,
+    ],
+    ids=["uniform", "ties", "alike", "infinite", "huge"],
+)
+def test_keys_are_sorted_alike_both_ways(monkeypatch, distances_of, count, coarse_first):
+    module = sys.modules["tripletnet.retrieval.nearest"]
+    monkeypatch.setattr(module, "_coarse_first_is_faster", lambda: coarse_first)
+    distances = distances_of(np.random.default_rng(0), count).astype(np.float32)
+    keys = ranking_keys(distances)
+    keys[3] = LAST
+    np.testing.assert_array_equal(sort_keys(keys.copy(), distances), np.sort(keys))
 
 
 @pytest.mark.parametrize("rows", [16, 48])

@@ -39,7 +39,7 @@ from tripletnet.codes import (
 from tripletnet.distances import Distance
 from tripletnet.errors import InputError
 from tripletnet.registry import DISTANCES
-from tripletnet.retrieval.nearest import LAST, ranking_keys, scan
+from tripletnet.retrieval.nearest import LAST, ranking_keys, scan, sort_keys
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def query_metrics(
         keys[members[asked_label[query]]] += np.uint64(1)
         if among:
             keys[rows[query]] = LAST
-        keys.sort()
+        keys = sort_keys(keys, distances)
         places = np.flatnonzero((keys.astype(np.uint8) & 1).view(bool)) + 1
         precisions = np.arange(1, count + 1) / places
         in_r = np.searchsorted(places, count, side="right")
