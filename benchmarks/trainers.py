@@ -6,7 +6,6 @@ same weights.
 
 from __future__ import annotations
 
-import contextlib
 from functools import partial
 from typing import Any, Callable
 
@@ -17,7 +16,7 @@ from benchmarks.rivals import TORCH_WAYS, make_all, named, require
 from tripletnet.backend import mx
 from tripletnet.losses import RandomTriplets
 from tripletnet.networks import EncoderBlock
-from tripletnet.training.bf16 import traced_in_bf16
+from tripletnet.training.bf16 import traced_in
 from tripletnet.training.sgd import MomentumSGD
 
 #: Takes a batch, (N, 3, H, W) uint8, anchors first, then sames, then diffs. Queues a step or takes
@@ -29,7 +28,6 @@ LEARNING_RATE, MARGIN = 0.01, 1.0
 
 def our_step(network: EncoderBlock, precision: str = "fp32") -> Step:
     """Return what trains by MXNet, as `tripletnet.training.Trainer` does it."""
-    low = precision == "bf16"
     loss_block = RandomTriplets(MARGIN)
     for parameter in network.collect_params().values():
         parameter.lr_mult = parameter.wd_mult = 1.0  # as the twins have it
@@ -40,7 +38,7 @@ def our_step(network: EncoderBlock, precision: str = "fp32") -> Step:
     def step(pixels: np.ndarray) -> Callable[[], float]:
         x = mx.nd.array(pixels, dtype="uint8")
         with mx.autograd.record():
-            with traced_in_bf16(network) if low else contextlib.nullcontext():
+            with traced_in(precision, network):
                 codes = network(x)
             loss = loss_block(codes, None).mean()
         loss.backward()

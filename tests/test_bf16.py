@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from tripletnet.errors import InputError
 from tripletnet.networks import get_network
 from tripletnet.registry import NETWORKS
 from tripletnet.training import Trainer, TrainingConfig, bf16, fit_control, train_run
-from tripletnet.training.bf16 import has_bf16_units, traced_in_bf16, training_precision
+from tripletnet.training.bf16 import has_bf16_units, traced_in, training_precision
 from tripletnet.training.fit import make_encoder, make_loss
 
 units = pytest.mark.skipif(
@@ -37,11 +36,11 @@ def fresh(name: str):
     return network
 
 
-def step(name: str, low: bool) -> tuple[np.ndarray, dict[str, mx.nd.NDArray]]:
+def step(name: str, precision: str) -> tuple[np.ndarray, dict[str, mx.nd.NDArray]]:
     """Return the codes of a network in training mode, and the gradients of a sum over them."""
     network = fresh(name)
     with mx.autograd.record():
-        with traced_in_bf16(network) if low else contextlib.nullcontext():
+        with traced_in(precision, network):
             codes = network(pixels_of())
         total = (codes * mx.nd.arange(96).reshape((12, 8))).sum()
     total.backward()
@@ -53,7 +52,7 @@ def step(name: str, low: bool) -> tuple[np.ndarray, dict[str, mx.nd.NDArray]]:
 @units
 @pytest.mark.parametrize("name", NAMES)
 def test_codes_and_gradients_are_those_of_fp32_but_for_rounding(name):
-    exact, low = step(name, low=False), step(name, low=True)
+    exact, low = step(name, "fp32"), step(name, "bf16")
     assert (exact[0] != low[0]).any()  # it did compute in bf16
     assert np.abs(exact[0] - low[0]).max() < 0.05
     for key, gradient in low[1].items():
@@ -66,7 +65,7 @@ def test_codes_and_gradients_are_those_of_fp32_but_for_rounding(name):
 @units
 def test_what_is_traced_later_is_fp32_again():
     network = fresh("residual")
-    with traced_in_bf16(network):
+    with traced_in("bf16", network):
         low = network(pixels_of()).asnumpy()
     network.hybridize()
     assert (network(pixels_of()).asnumpy() == fresh("residual")(pixels_of()).asnumpy()).all()
@@ -121,7 +120,7 @@ def test_layers_with_an_activation_and_layers_that_come_twice():
     network.initialize(mx.init.Xavier())
     x = pixels_of().astype("float32") / 256
     exact = network(x).asnumpy()
-    with traced_in_bf16(network):
+    with traced_in("bf16", network):
         low = network(x).asnumpy()
     assert (low != exact).any() and np.abs(low - exact).max() < 0.02
     assert (network(x).asnumpy() == exact).all()
@@ -129,7 +128,7 @@ def test_layers_with_an_activation_and_layers_that_come_twice():
 
 def test_an_error_inside_leaves_the_layers_as_they_were():
     network = get_network("residual", code_size=8)
-    with pytest.raises(ZeroDivisionError), traced_in_bf16(network):
+    with pytest.raises(ZeroDivisionError), traced_in("bf16", network):
         raise ZeroDivisionError
     assert not any("hybrid_forward" in vars(layer) for layer in bf16._layers(network))
 

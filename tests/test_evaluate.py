@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from tripletnet.commands import evaluate
 from tripletnet.data.opencv import cv2
 from tripletnet.errors import InputError
+from tripletnet.training import bf16
 
 
 def run(*words) -> None:
@@ -128,6 +130,19 @@ def test_a_run_is_judged_on_its_own_split(trained, folder, tmp_path, capsys):
     assert stored == told["threshold"]
     page = (tmp_path / "report.html").read_text("utf-8")
     assert "Curves of training" in page and "article network, triplet loss" in page
+
+
+def test_a_control_that_cannot_be_trained_as_the_run_was_says_so(
+    trained, folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(bf16, "has_bf16_units", lambda: False)
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(trained, elsewhere)
+    described = json.loads((elsewhere / "run.json").read_text("utf-8"))
+    described["training"]["precision"] = "bf16"
+    (elsewhere / "run.json").write_text(json.dumps(described), "utf-8")
+    with pytest.warns(UserWarning, match="its control is trained in fp32"):
+        run(elsewhere, folder, "--out", tmp_path / "report", "--control", "--quiet")
 
 
 def test_a_run_needs_something_that_it_has_not_seen(trained, folder, tmp_path):

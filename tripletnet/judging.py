@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,10 +23,11 @@ from tripletnet.evaluation.probe import SVMProbe
 from tripletnet.evaluation.threshold import DEFAULT_TARGET, DEFAULT_VALUE, check_target
 from tripletnet.files import PathLike, read_json, write_json
 from tripletnet.int8.precision import load_encoder
-from tripletnet.registry import DISTANCES
+from tripletnet.registry import DISTANCES, NETWORKS
 from tripletnet.retrieval.encode import encode
 from tripletnet.runs import SPLIT, THRESHOLD, read_description
 from tripletnet.training import TrainingConfig, fit_control
+from tripletnet.training.bf16 import training_precision
 
 
 def load_run_data(
@@ -223,7 +225,16 @@ def _control(
         raise InputError("control: there are no images of the run's training part to train it on")
     config = TrainingConfig(**description["training"]).replace(images=description["images_seen"])
     if config.precision == "bf16":  # this may be another machine
-        config = config.replace(precision="auto")
+        network = NETWORKS.named(config.network)
+        config = config.replace(
+            precision=training_precision("auto", network, config.network, device)
+        )
+        if config.precision == "fp32":
+            warnings.warn(
+                "the run was trained in bf16, which cannot be had here: its control is trained in "
+                "fp32",
+                stacklevel=3,
+            )
     return judge_control(train, test, config, device=device, quiet=quiet)
 
 

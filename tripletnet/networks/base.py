@@ -20,8 +20,8 @@ def row_norms(F: Any, x: Any) -> Any:
 
 
 def normalize_rows(F: Any, x: Any) -> Any:
-    """Scale each row of `x`, (N, D), to unit Euclidean length."""
-    return F.broadcast_div(x, row_norms(F, x))
+    """Scale each row of `x`, (N, D), to unit Euclidean length: x / row_norms(x)."""
+    return F.L2Normalization(x, mode="instance", eps=_TINY)
 
 
 class Pixels(mx.gluon.HybridBlock):

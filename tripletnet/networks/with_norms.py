@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from tripletnet.backend import mx
-from tripletnet.networks.base import EncoderBlock, row_norms
+from tripletnet.networks.base import EncoderBlock, normalize_rows, row_norms
 
 
 class WithNorms(mx.gluon.HybridBlock):
@@ -55,5 +55,4 @@ class WithNorms(mx.gluon.HybridBlock):
         embedded = self.encoder.unscaled(F, x)
         if self.head is not None:
             embedded = self.head(embedded)
-        norms = row_norms(F, embedded)
-        return F.broadcast_div(embedded, norms), F.BlockGrad(norms)
+        return normalize_rows(F, embedded), F.BlockGrad(row_norms(F, embedded))

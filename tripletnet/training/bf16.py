@@ -75,12 +75,15 @@ def training_precision(asked: str, network: Any, name: str, device: Optional[Any
 
 
 @contextlib.contextmanager
-def traced_in_bf16(network: mx.gluon.Block) -> Iterator[None]:
-    """Let `network` compute in bfloat16 what it can, wherever it is traced meanwhile.
+def traced_in(precision: str, network: mx.gluon.Block) -> Iterator[None]:
+    """Let `network` compute in `precision`, "fp32" or "bf16", wherever it is traced meanwhile.
 
-    Convolutions turn to bfloat16, what follows them stays in it, and whatever is not known to be
-    able to do so gets float32 back.
+    In bf16 convolutions turn to bfloat16, what follows them stays in it, and whatever is not known
+    to be able to do so gets float32 back.
     """
+    if precision == "fp32":
+        yield
+        return
     with contextlib.ExitStack() as changes:
         for block in dict.fromkeys(_layers(network)):  # a layer may be used twice
             forward = _forward_in_bf16(block)

@@ -20,7 +20,7 @@ from tripletnet.losses import BatchLoss
 from tripletnet.losses.batch_statistics import BatchStatistics
 from tripletnet.networks import EncoderBlock, WithNorms
 from tripletnet.training.backbone import Backbone
-from tripletnet.training.bf16 import traced_in_bf16, training_precision
+from tripletnet.training.bf16 import traced_in, training_precision
 from tripletnet.training.callbacks import Callback, StepResult
 from tripletnet.training.checkpoint import Checkpoints, TrainingState
 from tripletnet.training.config import TrainingConfig
@@ -202,12 +202,6 @@ class Trainer:
         """Forget the graphs of the network: the next batch traces them again."""
         (self._with_norms or self.network).hybridize(static_alloc=True, static_shape=True)
 
-    def _low_precision(self) -> contextlib.AbstractContextManager[None]:
-        """Return what the network is to be traced in."""
-        if self._precision == "bf16":
-            return traced_in_bf16(self.network)
-        return contextlib.nullcontext()
-
     def _loop(self, source: Iterator[tuple[np.ndarray, np.ndarray]]) -> None:
         pending: Optional[_Pending] = None
         for pixels, labels in source:
@@ -262,7 +256,7 @@ class Trainer:
         self.loss.random = np.random.default_rng((self.config.seed, self.step, 2))
         x = mx.nd.array(pixels, dtype="uint8", ctx=self.device)
         with mx.autograd.record():
-            with self._low_precision():
+            with traced_in(self._precision, self.network):
                 if self._with_norms is not None:
                     outputs, norms = self._with_norms(x)
                 else:
