@@ -137,6 +137,18 @@ def test_codes_of_int8_are_those_of_fp32(kind, pixels):
     assert np.allclose(block(batch[:7]).asnumpy(), codes[:7], atol=1e-5)
 
 
+def test_sums_of_the_largest_products_are_right_on_every_processor(monkeypatch):
+    monkeypatch.setattr("tripletnet.int8.making.sums_in_32_bits", lambda: False)
+    white = np.full((96, 16, 16, 3), 255, np.uint8)
+    white[::2, :, 4:8] = 0  # an image of one value has a code, too, but not much of one
+    network = ready(TripletCNN, white)
+    for name, parameter in network.collect_params().items():
+        if "conv" in name and name.endswith("weight"):
+            parameter.set_data(0.01 * mx.nd.ones(parameter.shape))
+    made = make_int8(network, "f", Calibration(white))
+    assert made.agreement is not None and made.agreement.least_cosine > 0.999
+
+
 def test_codes_of_mirror_images(pixels):
     network = ready(TripletCNN, pixels, mirror=True)
     made = make_int8(network, "f", Calibration(pixels))
@@ -168,13 +180,18 @@ def test_networks_of_the_presets(name, pixels):
     assert made.agreement is not None and made.agreement.cosine > 0.99
 
 
-def test_what_the_int8_network_is_made_of(pixels):
+@pytest.mark.parametrize("vnni", [True, False])
+def test_what_the_int8_network_is_made_of(pixels, vnni, monkeypatch):
+    monkeypatch.setattr("tripletnet.int8.making.sums_in_32_bits", lambda: vnni)
     made = make_int8(ready(TripletCNN, pixels), "f", Calibration(pixels))
+    assert made.quantised is not None and made.quantised.narrow == (not vnni)
     graph = Graph(mx.sym.load_json(made.quantised.graph), made.quantised.parameters)
-    # nothing is left between the pixels and the first convolution, nor between the layers
+    # nothing is left between the pixels and the first convolution, nor between the layers; without
+    # VNNI the pixels' 8 bits are made 7
+    first = [] if vnni else ["Cast", "_contrib_quantize_v2"]
     convolution = "_sg_mkldnn_conv"
     flat = ["_contrib_quantized_flatten", "_sg_mkldnn_fully_connected", "L2Normalization"]
-    assert operators(graph) == [convolution] * 3 + flat
+    assert operators(graph) == first + [convolution] * 3 + flat
     names = [name for name in made.quantised.parameters if name.endswith("weight_quantize")]
     assert [made.quantised.parameters[name].dtype for name in names] == [np.int8]
 

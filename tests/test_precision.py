@@ -100,8 +100,8 @@ def test_int8_is_made_when_it_is_first_asked_for(run):
         ("int8.params", b"junk", "int8.params: damaged"),
         ("int8.params", None, "int8.params: No such file"),
         ("int8.json", b"{", "int8.json: not readable as JSON"),
-        ("int8.json", b'{"format": 1, "fingerprint": "0"}', "is of other weights"),
-        ("int8.json", b'{"format": 9}', "is none of format 1"),
+        ("int8.json", b'{"format": 2, "fingerprint": "0"}', "is of other weights"),
+        ("int8.json", b'{"format": 9}', "is none of format 2"),
     ],
 )
 def test_what_is_damaged_or_stale_is_made_anew_or_named(run, name, content, complaint):
@@ -125,6 +125,31 @@ def test_what_is_damaged_or_stale_is_made_anew_or_named(run, name, content, comp
         assert "\n" not in str(caught.value)
         with pytest.warns(UserWarning, match="encoding in fp32"):
             assert Encoder.load(run, precision="auto").precision == "fp32"
+
+
+def on_a_processor(monkeypatch, vnni):
+    for module in ("making", "precision"):
+        monkeypatch.setattr(f"tripletnet.int8.{module}.sums_in_32_bits", lambda: vnni)
+
+
+def test_what_was_made_for_other_processors_is_made_anew(run, monkeypatch):
+    def narrow():
+        return json.loads((run / "int8.json").read_text())["narrow"]
+
+    on_a_processor(monkeypatch, vnni=True)
+    Encoder.load(run, precision="int8")
+    assert not narrow()
+    on_a_processor(monkeypatch, vnni=False)
+    with pytest.warns(UserWarning, match="processors with VNNI, unlike this one: made anew"):
+        Encoder.load(run, precision="int8")
+    assert narrow()
+    before = (run / "int8.params").read_bytes()
+    for vnni in (False, True):  # it is right on either
+        on_a_processor(monkeypatch, vnni)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            Encoder.load(run, precision="int8")
+    assert (run / "int8.params").read_bytes() == before
 
 
 def test_other_weights_have_no_part_in_it(run, striped_images):

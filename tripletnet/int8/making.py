@@ -12,7 +12,12 @@ from tripletnet.data.images import ImageSet
 from tripletnet.errors import InputError
 from tripletnet.int8.agreement import Agreement, agreement
 from tripletnet.int8.calibration import Calibration
-from tripletnet.int8.quantizing import Quantised, last_line, quantised_versions
+from tripletnet.int8.quantizing import (
+    Quantised,
+    last_line,
+    quantised_versions,
+    sums_in_32_bits,
+)
 from tripletnet.int8.store import Int8
 from tripletnet.networks import EncoderBlock
 from tripletnet.retrieval.encode import encode
@@ -37,7 +42,8 @@ def make_int8(network: EncoderBlock, fingerprint: str, calibration: Calibration)
     codes = encode(network, images)
     best: Optional[tuple[Quantised, Agreement]] = None
     try:
-        for quantised in quantised_versions(network, calibration.pixels):
+        narrow = not sums_in_32_bits()
+        for quantised in quantised_versions(network, calibration.pixels, narrow):
             quantised, tried = _run(quantised, images)
             measured = agreement(codes, tried, calibration.labels)
             if best is None or _rank(measured) > _rank(best[1]):

@@ -13,6 +13,7 @@ from tripletnet.errors import InputError
 from tripletnet.files import PathLike
 from tripletnet.int8.calibration import Calibration, load_calibration
 from tripletnet.int8.making import make_int8
+from tripletnet.int8.quantizing import sums_in_32_bits
 from tripletnet.int8.speeds import speeds_here
 from tripletnet.int8.store import Int8, load_int8, save_int8
 from tripletnet.networks import EncoderBlock
@@ -131,8 +132,10 @@ def int8_of(
             stored = load_int8(run, fingerprint)
         except InputError as error:
             stored, trouble = None, str(error)
-        if stored is not None:
+        if stored is not None and _right_here(stored):
             return stored
+        if stored is not None:
+            trouble = f"{run}: its encoder in int8 is for processors with VNNI, unlike this one"
         try:
             calibration = load_calibration(run, network.image_size)
         except InputError as error:
@@ -152,6 +155,11 @@ def int8_of(
             stacklevel=3,
         )
     return int8
+
+
+def _right_here(int8: Int8) -> bool:
+    """Tell whether it computes here what it did where it was made."""
+    return int8.quantised is None or int8.quantised.narrow or sums_in_32_bits()
 
 
 def int8_block(run: PathLike, int8: Int8) -> Callable[[Any], Any]:

@@ -16,6 +16,7 @@ from tripletnet.int8.folding import APART, fold, knows_no_scale
 from tripletnet.int8.graph import INPUT, Graph
 from tripletnet.int8.ranges import Ranges
 from tripletnet.networks import EncoderBlock
+from tripletnet.processor import processor_has
 
 _BACKEND, _QUANTIZE = "MKLDNN_QUANTIZE", "_contrib_quantize_v2"
 #: Images that go through a network together while it is looked at.
@@ -50,12 +51,15 @@ class Quantised:
     static_shape : bool
         Whether MXNet may count on batches of one shape, which makes small ones up to eight times as
         fast; with some networks it fails then.
+    narrow : bool
+        Whether two products always fit into 16 bits together, see :func:`sums_in_32_bits`.
     """
 
     graph: str
     parameters: dict[str, Any]
     mirror: bool = False
     static_shape: bool = True
+    narrow: bool = False
 
     def block(self) -> QuantisedBlock:
         """Return it as a block that is ready to encode, on the CPU.
@@ -76,7 +80,18 @@ class Quantised:
         return block
 
 
-def quantised_versions(network: EncoderBlock, pixels: np.ndarray) -> Iterator[Quantised]:
+def sums_in_32_bits() -> bool:
+    """Tell whether the processor adds products of 8 bits in 32 bits at once: VNNI.
+
+    Others add two of them in 16 bits first, where 255 times 127 twice is cut off: what is quantised
+    for them keeps to half of the steps from 0 to 255.
+    """
+    return processor_has("avx512_vnni", "avx_vnni")
+
+
+def quantised_versions(
+    network: EncoderBlock, pixels: np.ndarray, narrow: bool = False
+) -> Iterator[Quantised]:
     """Give a trained encoder in whole numbers of 8 bits, calibrated in one way after another.
 
     Which way is better depends on the network: all that a layer gives on the images fits, or the
@@ -88,6 +103,8 @@ def quantised_versions(network: EncoderBlock, pixels: np.ndarray) -> Iterator[Qu
         The encoder, on the CPU.
     pixels : ndarray of uint8, shape (N, H, W, 3)
         Images such as it will see.
+    narrow : bool
+        Keep to 127 steps where nothing is negative, for any processor.
 
     Raises
     ------
@@ -114,11 +131,21 @@ def quantised_versions(network: EncoderBlock, pixels: np.ndarray) -> Iterator[Qu
         for limits in (seen.whole(), seen.cut()):
             if raw in limits:  # whatever the darkest and brightest of the images may be
                 limits[raw] = (0.0, 255.0)
+            if narrow:
+                limits = {name: halved(*found) for name, found in limits.items()}
             calibrated = quantization._calibrate_quantized_sym(quantised, limits)
             parameters = quantization._quantize_params(calibrated, arguments, limits)
-            yield _finished(calibrated, {**parameters, **states}, network.mirror)
+            yield _finished(calibrated, {**parameters, **states}, network.mirror, narrow)
     except (mx.MXNetError, NotImplementedError, AttributeError, KeyError) as error:
         raise InputError(f"MXNet cannot quantise this network ({last_line(error)})") from None
+
+
+def halved(low: float, high: float) -> tuple[float, float]:
+    """Return a range of which values from `low` to `high` take half the steps, if none is negative.
+
+    What can be negative has 127 steps on either side as it is.
+    """
+    return (low, high) if low < 0 else (low, 2 * high)
 
 
 def last_line(error: Exception) -> str:
@@ -175,7 +202,9 @@ def _silent() -> Iterator[None]:
             os.environ[name] = before
 
 
-def _finished(symbol: mx.sym.Symbol, parameters: dict[str, Any], mirror: bool) -> Quantised:
+def _finished(
+    symbol: mx.sym.Symbol, parameters: dict[str, Any], mirror: bool, narrow: bool
+) -> Quantised:
     """Return what is left to do once a network is quantised and calibrated."""
     # the second time, quantised layers take up what turns their results into numbers again
     graph = Graph(symbol.get_backend_symbol(_BACKEND), parameters)
@@ -184,11 +213,11 @@ def _finished(symbol: mx.sym.Symbol, parameters: dict[str, Any], mirror: bool) -
             graph.drop(node)
     (cast,) = (n for n in graph.operators() if any(i["name"] == INPUT for i in graph.inputs(n)))
     takers = graph.consumers(cast)
-    if [node["op"] for node in takers] == [_QUANTIZE]:
+    if not narrow and [node["op"] for node in takers] == [_QUANTIZE]:
         # pixels are 8 bits from 0 to 255 already: the first layer takes them as they are, and what
         # else a quantisation gives, the lowest and the highest value, is known
         limits = {"pixel_lowest": np.zeros(1), "pixel_highest": np.full(1, 255.0)}
         graph.replace_by_parameters(takers[0], limits)
         graph.drop(cast)
     codes = mx.sym.L2Normalization(graph.symbol(), mode="instance", eps=_TINY)
-    return Quantised(codes.tojson(), graph.parameters, mirror)
+    return Quantised(codes.tojson(), graph.parameters, mirror, narrow=narrow)

@@ -15,7 +15,7 @@ from tripletnet.int8.agreement import Agreement
 from tripletnet.int8.quantizing import Quantised
 from tripletnet.runs import INT8, INT8_PARAMETERS
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ def save_int8(folder: PathLike, int8: Int8) -> Int8:
         content["parameters"] = digest
         content["mirror"] = int8.quantised.mirror
         content["static_shape"] = int8.quantised.static_shape
+        content["narrow"] = int8.quantised.narrow
         content["graph"] = json.loads(int8.quantised.graph)
     write_json(folder / INT8, content)
     return Int8(int8.fingerprint, int8.quantised, int8.agreement, int8.refusal, digest)
@@ -112,7 +113,7 @@ def load_int8(folder: PathLike, fingerprint: str) -> Optional[Int8]:
         if hashlib.sha256(data).hexdigest() != stored["parameters"]:
             raise InputError(f"{folder / INT8_PARAMETERS}: damaged")
         parameters = mx.nd.load_frombuffer(data)
-        choices = {name: bool(stored[name]) for name in ("mirror", "static_shape")}
+        choices = {name: bool(stored[name]) for name in ("mirror", "static_shape", "narrow")}
         quantised = Quantised(json.dumps(stored["graph"]), parameters, **choices)
         measured = Agreement(**stored["agreement"])
     except (KeyError, TypeError, mx.MXNetError):

@@ -8,7 +8,6 @@ code that is encoded later: only what computes a step is in bfloat16.
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable, Optional
@@ -17,26 +16,16 @@ import numpy as np
 
 from tripletnet.backend import mx
 from tripletnet.errors import InputError
+from tripletnet.processor import CPUINFO, processor_has
 
 _BF16 = np.dtype([("bfloat16", np.uint16)])  # how MXNet tells it from uint16
-_CPUINFO = Path("/proc/cpuinfo")
 _PIXELS = 3  # channels of an image
 _WIDE = 1024  # inputs from which on a dense layer gains more than its casts cost
 
 
-def has_bf16_units(cpuinfo: Path = _CPUINFO) -> bool:
-    """Tell whether the processor multiplies bfloat16 faster than float32.
-
-    Parameters
-    ----------
-    cpuinfo : Path
-        Where Linux tells the processor's flags; elsewhere the answer is no.
-    """
-    try:
-        flags = re.search(r"^flags\s*: (.*)$", cpuinfo.read_text(), re.MULTILINE)
-    except OSError:
-        return False
-    return flags is not None and not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags[1].split())
+def has_bf16_units(cpuinfo: Path = CPUINFO) -> bool:
+    """Tell whether the processor multiplies bfloat16 faster than float32, by `cpuinfo`."""
+    return processor_has("avx512_bf16", "amx_bf16", cpuinfo=cpuinfo)
 
 
 def training_precision(asked: str, network: Any, name: str, device: Optional[Any] = None) -> str:
