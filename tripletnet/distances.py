@@ -93,10 +93,13 @@ class SquaredEuclidean(Distance):
 
     def pairwise(self, F: Any, a: Any, b: Any) -> Any:
         """Return |a_i - b_j|^2, (N, M)."""
-        squares_a = _squares(a)
-        squares_b = squares_a if b is a else _squares(b)
-        sums = F.broadcast_add(squares_a, F.transpose(squares_b))
-        return F.relu(F.broadcast_sub(sums, 2.0 * _products(F, a, b)))
+        products = _products(F, a, b)
+        if b is a:  # whose squares are products as well
+            squares_a = squares_b = F.diag(products)
+        else:
+            squares_a, squares_b = _squares(a), _squares(b)
+        sums = F.broadcast_add(squares_a.reshape((-1, 1)), squares_b.reshape((1, -1)))
+        return F.relu(F.broadcast_sub(sums, 2.0 * products))
 
     def paired(self, F: Any, a: Any, b: Any) -> Any:
         """Return |a_i - b_i|^2, (N,)."""
@@ -185,11 +188,11 @@ def pairwise_squared_euclidean(codes: Any) -> Any:
 
 
 def _squares(codes: Any) -> Any:
-    return (codes * codes).sum(axis=1, keepdims=True)
+    return (codes * codes).sum(axis=1)
 
 
 def _units(F: Any, codes: Any) -> Any:
-    return F.broadcast_div(codes, F.sqrt(_squares(codes) + _TINY))
+    return F.L2Normalization(codes, mode="instance", eps=_TINY)
 
 
 def _products(F: Any, a: Any, b: Any) -> Any:
