@@ -7,7 +7,8 @@
 CIFAR-10 from memory: random triplets are drawn, flipped and shifted, and learnt from. Ours does so
 by `tripletnet.training.Trainer` in one process; the DataLoaders have a worker process for each
 thread, which stay from turn to turn, and each image is altered by the same few lines of NumPy. All
-get the same triplets. The first batches of a turn do not count.
+get the same triplets. The first batches of a turn do not count. In fp32 and, where the processor
+has units for it, in bf16.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from benchmarks.encoders import our_network
 from benchmarks.multiply_adds import training_multiply_adds
 from benchmarks.real_batches import WARM_UP, speed
 from benchmarks.rivals import make_all, require, threads
-from benchmarks.trainers import Step, our_step, rival_steps
+from benchmarks.trainers import Step, our_step, precisions, rival_steps
 from tripletnet.backend import mx
 from tripletnet.data.augment import Augmentation
 from tripletnet.data.cifar10 import load_cifar10
@@ -35,7 +36,6 @@ from tripletnet.losses import RandomTriplets
 from tripletnet.training import TrainingConfig
 from tripletnet.training.supervision import make_sampler
 
-OURS = "tripletnet"
 SHIFT = Augmentation().shift
 
 
@@ -96,7 +96,7 @@ def torch_loader(images: ImageSet, order: list[list[int]]) -> Callable[[Step], f
     return lambda step: learn(step, loader, lambda batch: batch.numpy())
 
 
-def prepare(name: str, batch: int, batches: int, quick: bool) -> Work:
+def prepare(name: str, precision: str, batch: int, batches: int, quick: bool) -> Work:
     """Return training by each."""
     images = noise() if quick else load_cifar10(download=False).train
     network = our_network(name)
@@ -108,10 +108,20 @@ def prepare(name: str, batch: int, batches: int, quick: bool) -> Work:
     # workers begin before the threads of the rivals do, which a fork does not take along
     through_gluon = gluon_loader(images, order)
     loaders, missing = make_all({"PyTorch": partial(torch_loader, images, order)})
-    rivals, left_out = rival_steps(name, network, pixels, ("channels_last",))
+    rivals, left_out = rival_steps(name, network, pixels, (f"{precision}, channels_last",))
     slots: dict[str, Callable[[], float]] = {
-        OURS: partial(speed, RandomTriplets(), images, batch, network=name, steps=batches),
-        "MXNet, Gluon's DataLoader": partial(through_gluon, our_step(network)),
+        f"tripletnet {precision}": partial(
+            speed,
+            RandomTriplets(),
+            images,
+            batch,
+            network=name,
+            steps=batches,
+            precision=precision,
+        ),
+        f"MXNet {precision}, Gluon's DataLoader": partial(
+            through_gluon, our_step(network, precision)
+        ),
     }
     for rival, step in rivals.items():
         if loaders:
@@ -127,17 +137,23 @@ def noise() -> ImageSet:
 
 
 def contests(options: argparse.Namespace) -> list[Contest]:
-    """Return the one contest."""
+    """Return one contest a precision."""
     batch, batches = (24, 2) if options.quick else (options.batch, options.batches)
     return [
         Contest(
-            name=f"epoch/{options.network}",
-            title=f"Real batches of {batch} for the network `{options.network}`",
+            name=f"epoch/{options.network}-{precision}",
+            title=f"Real batches of {batch} for the network `{options.network}` in {precision}",
             unit="images/s",
-            prepare=partial(prepare, options.network, batch, batches, options.quick),
+            prepare=partial(prepare, options.network, precision, batch, batches, options.quick),
             note=f"A turn is {batches} batches, {batches * batch:,} images, of an epoch's 50,000.",
-            settings={"network": options.network, "batch": batch, "batches": batches},
+            settings={
+                "network": options.network,
+                "precision": precision,
+                "batch": batch,
+                "batches": batches,
+            },
         )
+        for precision in precisions()
     ]
 
 

@@ -69,13 +69,16 @@ def speed(
     source: Optional[Callable[..., Any]] = None,
     network: str = "article",
     steps: int = STEPS,
+    precision: str = "fp32",
 ) -> float:
     """Return the images/s of training on real batches, or on those of `source`."""
     # one more step, so that the last one counted has a successor that runs beside it
     altered = ALTERED if examples.supervision == "views" else {}
     images = (WARM_UP + steps + 1) * batch
     rate = loss.learning_rate
-    config = TrainingConfig(images=images, batch_size=batch, learning_rate=rate, **altered)
+    config = TrainingConfig(
+        images=images, batch_size=batch, learning_rate=rate, precision=precision, **altered
+    )
     stopwatch = Stopwatch()
     encoder = get_network(network)
     trainer = Trainer(encoder, loss, examples, config, callbacks=[stopwatch])

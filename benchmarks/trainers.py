@@ -16,7 +16,7 @@ from benchmarks.rivals import TORCH_WAYS, make_all, named, require
 from tripletnet.backend import mx
 from tripletnet.losses import RandomTriplets
 from tripletnet.networks import EncoderBlock
-from tripletnet.training.bf16 import traced_in
+from tripletnet.training.bf16 import has_bf16_units, traced_in
 from tripletnet.training.sgd import MomentumSGD
 
 #: Takes a batch, (N, 3, H, W) uint8, anchors first, then sames, then diffs. Queues a step or takes
@@ -24,6 +24,11 @@ from tripletnet.training.sgd import MomentumSGD
 Step = Callable[[np.ndarray], Callable[[], float]]
 
 LEARNING_RATE, MARGIN = 0.01, 1.0
+
+
+def precisions() -> tuple[str, ...]:
+    """Return what this processor trains fast in."""
+    return ("fp32", "bf16") if has_bf16_units() else ("fp32",)
 
 
 def our_step(network: EncoderBlock, precision: str = "fp32") -> Step:

@@ -20,8 +20,7 @@ from benchmarks.command import run_benchmark
 from benchmarks.contest import Contest, Work
 from benchmarks.encoders import our_network
 from benchmarks.multiply_adds import training_multiply_adds
-from benchmarks.trainers import Step, check_same_losses, our_step, rival_steps
-from tripletnet.training.bf16 import has_bf16_units
+from benchmarks.trainers import Step, check_same_losses, our_step, precisions, rival_steps
 
 WARM_UP, STEPS = 1, 5  # a turn
 
@@ -62,7 +61,6 @@ def prepare(name: str, precision: str, batch: int) -> Work:
 
 def contests(options: argparse.Namespace) -> list[Contest]:
     """Return one contest for each network and precision."""
-    precisions = ("fp32", "bf16") if has_bf16_units() else ("fp32",)
     batch = 24 if options.quick else options.batch
     batch -= batch % 3  # three images a triplet
     return [
@@ -74,7 +72,7 @@ def contests(options: argparse.Namespace) -> list[Contest]:
             settings={"network": name, "precision": precision, "batch": batch},
         )
         for name in options.network
-        for precision in precisions
+        for precision in precisions()
     ]
 
 
