@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, Optional
 
@@ -30,6 +31,7 @@ from tripletnet.evaluation import SVMProbe, retrieval_metrics
 from tripletnet.files import write_json
 from tripletnet.plots import confusion_matrix, retrieval_grid, save_figure
 from tripletnet.presets import PRESETS
+from tripletnet.progress import stage_bars
 from tripletnet.retrieval import nearest
 
 NO_CIFAR10 = """\
@@ -130,8 +132,11 @@ def main(args: argparse.Namespace) -> None:
         quiet=args.quiet,
     )
     config = config.replace(images=run.description["training"]["images"])
-    train_codes = encode(run.encoder, train, device=where)
-    test_codes = encode(run.encoder, test, device=where)
+    with stage_bars(args.quiet) as progress:
+        train_codes, test_codes = (
+            encode(run.encoder, part, device=where, progress=partial(progress, f"encoding {name}"))
+            for name, part in (("train", train), ("test", test))
+        )
 
     draw_neighbours(test_codes, splits, out / "retrieval.png", args.seed)
     metrics = retrieval_metrics(test_codes, test.labels, ks=(1, 10))

@@ -132,6 +132,22 @@ def test_a_run_is_judged_on_its_own_split(trained, folder, tmp_path, capsys):
     assert "Curves of training" in page and "article network, triplet loss" in page
 
 
+def test_how_far_encoding_is_is_told_of_each_part(trained, folder):
+    from tripletnet.judging import judge_run, load_run_data
+
+    told = {}
+    judge_run(
+        trained,
+        load_run_data(trained, str(folder)),
+        control=True,
+        quiet=True,
+        progress=lambda stage, done, total: told.update({stage: (done, total)}),
+    )
+    parts = {"test": 6, "train": 12, "validation": 6, "held-out classes": 24}
+    parts.update({"train by the control": 12, "test by the control": 6})
+    assert told == {f"encoding {part}": (count, count) for part, count in parts.items()}
+
+
 def test_a_control_that_cannot_be_trained_as_the_run_was_says_so(
     trained, folder, tmp_path, monkeypatch
 ):

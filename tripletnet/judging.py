@@ -99,6 +99,7 @@ def judge_run(
     device: Optional[mx.Context] = None,
     precision: str = "fp32",
     quiet: bool = False,
+    progress: Optional[Callable[[str, int, int], None]] = None,
 ) -> Judgement:
     """Judge the encoder of a run: the SVM learns from train, test alone is scored.
 
@@ -120,7 +121,9 @@ def judge_run(
     precision : {"fp32", "int8", "auto"}
         What the encoder computes in, see :func:`tripletnet.int8.precision.load_encoder`.
     quiet : bool
-        No progress bar for the control.
+        No progress bar for the control's training.
+    progress : callable, optional
+        Called as ``progress("encoding train", done, total)``, and so on for each part.
 
     Raises
     ------
@@ -134,18 +137,18 @@ def judge_run(
     encoder, description = loaded.encode, loaded.description
     parts = _parts(run, data, description)
 
-    def codes(images: ImageSet, first_label: int = 0) -> Codes:
-        found = encode(encoder, images, device=device)
+    def codes(images: ImageSet, part: str, first_label: int = 0) -> Codes:
+        found = encode(encoder, images, device=device, progress=_stage(progress, part))
         return Codes(found, images.labels + first_label, images.paths, images.take)
 
     known, unseen = parts.test.classes, parts.held_out
     judgement = judge(
-        codes(parts.test),
+        codes(parts.test, "test"),
         [*known, *(unseen.classes if unseen else ())],
-        train=codes(parts.train) if parts.train else None,
-        validation=codes(parts.validation) if parts.validation else None,
-        held_out=codes(unseen, len(known)) if unseen else None,
-        control=_control(parts, description, device, quiet) if control else None,
+        train=codes(parts.train, "train") if parts.train else None,
+        validation=codes(parts.validation, "validation") if parts.validation else None,
+        held_out=codes(unseen, "held-out classes", len(known)) if unseen else None,
+        control=_control(parts, description, device, quiet, progress) if control else None,
         dataset=parts.test.name,
         target=target,
         value=value,
@@ -217,8 +220,18 @@ def _join(first: ImageSet, second: ImageSet) -> ImageSet:
     )
 
 
+def _stage(
+    progress: Optional[Callable[[str, int, int], None]], part: str
+) -> Optional[Callable[[int, int], None]]:
+    return None if progress is None else partial(progress, f"encoding {part}")
+
+
 def _control(
-    parts: _Parts, description: dict[str, Any], device: Optional[mx.Context], quiet: bool
+    parts: _Parts,
+    description: dict[str, Any],
+    device: Optional[mx.Context],
+    quiet: bool,
+    progress: Optional[Callable[[str, int, int], None]],
 ) -> Control:
     train, test = parts.train, parts.test
     if train is None:
@@ -235,7 +248,7 @@ def _control(
                 "fp32",
                 stacklevel=3,
             )
-    return judge_control(train, test, config, device=device, quiet=quiet)
+    return judge_control(train, test, config, device=device, quiet=quiet, progress=progress)
 
 
 def judge_control(
@@ -244,6 +257,7 @@ def judge_control(
     config: TrainingConfig,
     *,
     device: Optional[mx.Context] = None,
+    progress: Optional[Callable[[str, int, int], None]] = None,
     **options: Any,
 ) -> Control:
     """Train the control of a run and judge it, by its softmax and by an SVM on its features.
@@ -256,14 +270,20 @@ def judge_control(
         The run's: network, images seen, batches, augmentation and mirror images are the same.
     device : mxnet.Context
         Where the network runs.
+    progress : callable, optional
+        Called as for :func:`judge_run`.
     **options
         As for :func:`tripletnet.training.fit_control`.
     """
     control = fit_control(train, config, device=device, **options)
     scores = encode(control, test, device=device)
-    features = partial(encode, control.features, device=device, mirror=config.mirror)
-    probe = SVMProbe(random_state=config.seed).fit(features(train), train.labels)
+
+    def features(images: ImageSet, part: str) -> np.ndarray:
+        told = _stage(progress, f"{part} by the control")
+        return encode(control.features, images, device=device, mirror=config.mirror, progress=told)
+
+    probe = SVMProbe(random_state=config.seed).fit(features(train, "train"), train.labels)
     return Control(
         accuracy=float((scores.argmax(axis=1) == test.labels).mean()),
-        probe_accuracy=float(probe.score(features(test), test.labels)),
+        probe_accuracy=float(probe.score(features(test, "test"), test.labels)),
     )

@@ -200,16 +200,17 @@ def _judge_run(args: argparse.Namespace, wish: dict[str, Any]) -> tuple[Judgemen
             show_progress=not args.quiet,
             progress=partial(progress, "decoding"),
         )
-    judgement = judge_run(
-        args.judged,
-        data,
-        control=args.control,
-        seed=args.seed,
-        device=device(args.device),
-        precision=args.precision,
-        quiet=args.quiet,
-        **wish,
-    )
+        judgement = judge_run(
+            args.judged,
+            data,
+            control=args.control,
+            seed=args.seed,
+            device=device(args.device),
+            precision=args.precision,
+            quiet=args.quiet,
+            progress=progress,
+            **wish,
+        )
     description = read_description(args.judged)
     training, images = description["training"], description["images_seen"]
     about = [

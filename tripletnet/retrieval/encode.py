@@ -22,6 +22,7 @@ def encode(
     batch_size: Optional[int] = None,
     device: Optional[mx.Context] = None,
     mirror: Optional[bool] = None,
+    progress: Optional[Callable[[int, int], None]] = None,
 ) -> np.ndarray:
     """Return the network's output for each image.
 
@@ -40,6 +41,8 @@ def encode(
     mirror : bool, optional
         Take the mean of the outputs for each image and for its mirror image; means of codes of
         unit length are scaled to it. Default: what the network says, if it says so, or not.
+    progress : callable, optional
+        Called as ``progress(done, total)`` with numbers of images.
 
     Returns
     -------
@@ -58,6 +61,8 @@ def encode(
         if codes is None:
             codes = np.empty((len(images), output.shape[1]), dtype=np.float32)
         codes[indices] = output.asnumpy()[: len(indices)]
+        if progress is not None:
+            progress(int(indices[-1]) + 1, len(images))
 
     for start in range(0, len(images), batch_size):
         indices = np.arange(start, min(start + batch_size, len(images)))
