@@ -14,6 +14,7 @@ import numpy as np
 
 from tripletnet.errors import InputError
 from tripletnet.files import read_json, write_json
+from tripletnet.processor import processor_name
 from tripletnet.runtime import versions
 
 RIVALS = (
@@ -88,22 +89,7 @@ def benchmark_of(contest: str) -> str:
 
 def machine() -> dict[str, Any]:
     """Return what the figures depend on beside the versions."""
-    return {"processor": _processor(), "system": f"{platform.system()} {platform.machine()}"}
-
-
-def _processor() -> str:
-    """Return the processor's name, with its family and model, as clouds hide which one it is."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:  # not Linux
-        return platform.processor() or platform.machine()
-    # of the first processor: later lines of a name do not count
-    lines = [line.split(":", 1) for line in text.splitlines() if ":" in line]
-    known = {name.strip(): value.strip() for name, value in reversed(lines)}
-    name = known.get("model name", platform.machine())
-    if "cpu family" in known and "model" in known:
-        return f"{name}, family {known['cpu family']}, model {known['model']}"
-    return name
+    return {"processor": processor_name(), "system": f"{platform.system()} {platform.machine()}"}
 
 
 def all_versions() -> dict[str, Optional[str]]:

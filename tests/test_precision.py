@@ -20,8 +20,9 @@ from tripletnet.errors import InputError
 from tripletnet.int8 import precision as precision_module
 from tripletnet.int8.agreement import Agreement
 from tripletnet.int8.precision import load_encoder
-from tripletnet.int8.speeds import Speeds, measure_speeds, processor_name
+from tripletnet.int8.speeds import Speeds, measure_speeds
 from tripletnet.int8.store import Int8
+from tripletnet.processor import processor_name
 from tripletnet.runs import clear_run, load_run
 
 CONFIG = TrainingConfig(images=720, code_size=16, batch_size=24, shift=1, learning_rate=0.02)

@@ -1,25 +1,44 @@
-"""What this machine's processor can do."""
+"""What this machine's processor is and can do."""
 
 from __future__ import annotations
 
-import re
+import platform
 from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
 
 
-def processor_has(*features: str, cpuinfo: Path = CPUINFO) -> bool:
-    """Tell whether the processor has one of some features.
+def processor_facts(cpuinfo: Path = CPUINFO) -> dict[str, str]:
+    """Return what Linux tells of the first processor, by its names for it; elsewhere nothing.
 
     Parameters
     ----------
-    *features : str
-        As Linux names them among the processor's flags.
     cpuinfo : Path
-        Where Linux tells the flags; elsewhere the answer is no.
+        Where Linux tells it.
     """
     try:
-        flags = re.search(r"^flags\s*: (.*)$", cpuinfo.read_text(), re.MULTILINE)
+        text = cpuinfo.read_text(encoding="utf-8")
     except OSError:
-        return False
-    return flags is not None and not set(features).isdisjoint(flags[1].split())
+        return {}
+    first, _, _ = text.strip().partition("\n\n")
+    lines = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in lines}
+
+
+def processor_has(*features: str, cpuinfo: Path = CPUINFO) -> bool:
+    """Tell whether the processor has one of some features, as Linux names its flags."""
+    flags = processor_facts(cpuinfo).get("flags", "").split()
+    return not set(features).isdisjoint(flags)
+
+
+def processor_name() -> str:
+    """Return what tells this processor from others: its name, family and model."""
+    facts = processor_facts()
+    told = [facts.get("model name") or platform.processor() or platform.machine()]
+    # clouds give many processors one name
+    told += [
+        f"{name.rpartition(' ')[2]} {facts[name]}"
+        for name in ("cpu family", "model")
+        if name in facts
+    ]
+    return ", ".join(told)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import numpy as np
 
 from tripletnet.errors import InputError
+from tripletnet.processor import CPUINFO, processor_facts
 
 if TYPE_CHECKING:
     import mxnet
@@ -218,7 +219,7 @@ def load_gluoncv() -> types.ModuleType:
 
 
 @contextlib.contextmanager
-def known_processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Iterator[None]:
+def known_processor(cpuinfo: Path = CPUINFO) -> Iterator[None]:
     """Tell an old OpenBLAS that is imported inside which kernels an Intel processor can run.
 
     It takes processors that are younger than itself for a Pentium 4, which makes matrix products
@@ -242,14 +243,10 @@ def known_processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Iterator[None]:
 
 def _openblas_core(cpuinfo: Path) -> Optional[str]:
     """Return OpenBLAS's name for the kernels that an Intel processor can run; None for others."""
-    try:
-        text = cpuinfo.read_text()
-    except OSError:  # not Linux
+    facts = processor_facts(cpuinfo)
+    if facts.get("vendor_id") != "GenuineIntel":
         return None
-    found = re.search(r"^flags\s*: (.*)$", text, re.MULTILINE)
-    if "GenuineIntel" not in text or found is None:
-        return None
-    flags = set(found[1].split())
+    flags = set(facts.get("flags", "").split())
     if flags >= {"avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"}:
         return "SkylakeX"
     return "Haswell" if flags >= {"avx2", "fma"} else None

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import platform
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +16,7 @@ import numpy as np
 from tripletnet.backend import mx
 from tripletnet.errors import InputError
 from tripletnet.files import cache_folder, read_json, write_json
+from tripletnet.processor import processor_name
 from tripletnet.retrieval.encode import usual_batch_size
 
 _ROUNDS, _SECONDS = 5, 2.0
@@ -111,14 +110,3 @@ def measure_speeds(
             break
     fp32, int8 = (count / max(min(seconds), 1e-9) for seconds in took)
     return Speeds(fp32, int8)
-
-
-def processor_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """Return what tells this processor from others: its name, family, model and stepping."""
-    try:
-        text = cpuinfo.read_text()
-    except OSError:  # not Linux
-        return f"{platform.machine()} {platform.processor()}".strip()
-    names = ("vendor_id", "model name", "cpu family", "model", "stepping")
-    found = [re.search(rf"^{name}\s*: (.*)$", text, re.MULTILINE) for name in names]
-    return " ".join(match[1] for match in found if match) or platform.machine()
