@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tripletnet.errors import InputError
 from tripletnet.retrieval import nearest
-from tripletnet.retrieval.nearest import LAST, ranking_keys, scan, sort_keys
+from tripletnet.retrieval.nearest import LAST, RankingKeys, scan
 
 
 def unit_codes(count: int, size: int, seed: int = 0) -> np.ndarray:
@@ -82,18 +82,34 @@ def test_ties_are_ranked_by_the_lower_index(places, query):
 def test_keys_are_sorted_alike_both_ways(monkeypatch, distances_of, count, coarse_first):
     module = sys.modules["tripletnet.retrieval.nearest"]
     monkeypatch.setattr(module, "_coarse_first_is_faster", lambda: coarse_first)
-    distances = distances_of(np.random.default_rng(0), count).astype(np.float32)
-    keys = ranking_keys(distances)
-    keys[3] = LAST
-    np.testing.assert_array_equal(sort_keys(keys.copy(), distances), np.sort(keys))
+    random = np.random.default_rng(0)
+    distances = np.array([distances_of(random, count) for _ in range(3)], dtype=np.float32)
+    ranking = RankingKeys(4, count)
+    keys = ranking.of(distances)
+    keys[:, 3] = LAST
+    # distances are not negative: whole numbers of their bits are in the same order
+    expected = distances.view(np.uint32).astype(np.uint64) << np.uint64(32)
+    expected += np.arange(0, 2 * count, 2, dtype=np.uint64)
+    expected[:, 3] = LAST
+    ranking.sort(keys, distances)
+    np.testing.assert_array_equal(keys, np.sort(expected, axis=1))
 
 
 @pytest.mark.parametrize("rows", [16, 48])
 def test_distances_do_not_depend_on_the_blocks(rows):
     codes, queries = unit_codes(333, 50), unit_codes(101, 50, seed=1)
     whole, parts = np.zeros((2, 101, 333), np.float32)
-    scan(queries, codes, whole.__setitem__)
-    scan(queries, codes, parts.__setitem__, block_bytes=rows * 333 * 4)
+
+    def kept_in(place):
+        def visit(first, distances, ranking):
+            assert not place[first : first + len(distances)].any()
+            place[first : first + len(distances)] = distances
+
+        return visit
+
+    scan(queries, codes, kept_in(whole))
+    scan(queries, codes, kept_in(parts), block_bytes=rows * 333 * 4)
+    assert whole.any(axis=1).all()
     np.testing.assert_array_equal(parts, whole)
     np.testing.assert_array_equal(nearest(codes, queries[:1], 333)[0][0], np.sort(whole[0]))
 
@@ -113,14 +129,14 @@ def test_blocks_keep_to_the_memory_given():
     scan(
         codes,
         codes,
-        lambda query, distances: rows.append(len(distances.base)),
+        lambda first, distances, ranking: rows.append(len(distances.base)),
         block_bytes=64 * 1000 * 4,
     )
     assert max(rows) == 64
 
 
 def test_an_error_in_one_thread_comes_out():
-    def visit(query: int, distances: np.ndarray) -> None:
+    def visit(first, distances, ranking):
         raise RuntimeError("from the visitor")
 
     codes = unit_codes(10, 4)

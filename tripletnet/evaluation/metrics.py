@@ -39,7 +39,7 @@ from tripletnet.codes import (
 from tripletnet.distances import Distance
 from tripletnet.errors import InputError
 from tripletnet.registry import DISTANCES
-from tripletnet.retrieval.nearest import LAST, ranking_keys, scan, sort_keys
+from tripletnet.retrieval.nearest import LAST, RankingKeys, scan
 
 
 @dataclass(frozen=True)
@@ -166,23 +166,31 @@ def query_metrics(
         np.full((n, len(asked)), np.nan) for n in (len(ks), 3)
     )
 
-    def visit(query: int, distances: np.ndarray) -> None:
-        count = relevant[query]
-        if not count:
+    def visit(first: int, distances: np.ndarray, ranking: RankingKeys) -> None:
+        query = first + np.flatnonzero(relevant[first : first + len(distances)])
+        if not len(query):
             return
-        keys = ranking_keys(distances)
+        if len(query) < len(distances):
+            distances = distances[query - first]
+        keys = ranking.of(distances)
         # the key's lowest bit is free: it marks hits and never decides, as no two indices are equal
-        keys[members[asked_label[query]]] += np.uint64(1)
+        for row, own_label in zip(keys, asked_label[query]):
+            row[members[own_label]] += np.uint64(1)
         if among:
-            keys[rows[query]] = LAST
-        keys = sort_keys(keys, distances)
-        places = np.flatnonzero((keys.astype(np.uint8) & 1).view(bool)) + 1
-        precisions = np.arange(1, count + 1) / places
-        in_r = np.searchsorted(places, count, side="right")
-        hits_at[:, query] = np.searchsorted(places, ks, side="right")
-        r_precision[query] = in_r / count
-        at_r[query] = precisions[:in_r].sum() / count
-        precision[query] = precisions.sum() / count
+            keys[np.arange(len(keys)), rows[query]] = LAST
+        ranking.sort(keys, distances)
+        hit = (keys.astype(np.uint8) & 1).view(bool)
+        hits_at[:, query] = [hit[:, :k].sum(axis=1) for k in ks]
+        # of all hits, query by query: whose they are, how many come before, and the place
+        count = relevant[query]
+        whose = np.repeat(np.arange(len(query)), count)
+        before = np.arange(len(whose)) - (count.cumsum() - count)[whose]
+        place = np.flatnonzero(hit) - whose * hit.shape[1] + 1
+        precisions = (before + 1) / place
+        in_r = place <= count[whose]
+        r_precision[query] = np.bincount(whose, in_r) / count
+        at_r[query] = np.bincount(whose, precisions * in_r) / count
+        precision[query] = np.bincount(whose, precisions) / count
 
     scan(asked, codes, visit)
     return QueryMetrics(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 import timeit
 from concurrent.futures import ThreadPoolExecutor
 from typing import Callable, Optional, Union
@@ -20,17 +21,66 @@ BLOCK_BYTES = 2**27
 # two equal codes would then differ in the last bit.
 BLAS_ROWS = 16
 _CONVERTED = 2048  # codes that exist in double precision at one time
+# Distances that are ranked together: each call of NumPy's waits for Python's lock, so that threads
+# that make many short ones hinder each other.
+_AT_ONCE = 2**17
 _COARSE_FROM = 4096  # fewer keys are sorted faster at once
 LAST = np.uint64(2**64 - 2)  # a ranking key behind all others
+
+
+class RankingKeys:
+    """Numbers whose order is the ranking of codes: by distance, ties by the lower index.
+
+    The distance's bits are the upper half, twice the index is the lower half: NumPy sorts such
+    numbers several times as fast as it finds the order that would sort the distances. Memory is
+    taken once, as getting it anew for each query takes longer than filling it.
+
+    Parameters
+    ----------
+    queries, count : int
+        How many queries there are at the most, and how many codes.
+    """
+
+    def __init__(self, queries: int, count: int) -> None:
+        self._keys, self._spare = np.empty((2, queries, count), np.uint64)
+        self._indices = np.arange(0, 2 * count, 2, dtype=np.uint32)
+
+    def of(self, distances: np.ndarray) -> np.ndarray:
+        """Return the keys for distances, (n, N) float32, none below 0, as (n, N) uint64.
+
+        They are valid until the next call.
+        """
+        keys = self._keys[: len(distances)]
+        halves = keys.view(np.uint32).reshape(*keys.shape, 2)
+        lower = int(sys.byteorder == "big")
+        halves[..., lower] = self._indices
+        # bits of floats that are not negative are ordered like the floats
+        halves[..., 1 - lower] = distances.view(np.uint32)
+        return keys
+
+    def sort(self, keys: np.ndarray, distances: np.ndarray) -> None:
+        """Sort keys in place, row by row.
+
+        Parameters
+        ----------
+        keys : ndarray of uint64, shape (n, N)
+            What :meth:`of` gave; some may have been changed since.
+        distances : ndarray of float32, shape (n, N)
+            What they were made of: they make it fast, decide nothing, and are overwritten.
+        """
+        if keys.shape[1] < _COARSE_FROM or not _coarse_first_is_faster():
+            keys.sort(axis=1)
+        else:
+            _sort_coarse_first(keys, distances, self._spare)
 
 
 def scan(
     queries: np.ndarray,
     codes: np.ndarray,
-    visit: Callable[[int, np.ndarray], None],
+    visit: Callable[[int, np.ndarray, RankingKeys], None],
     block_bytes: int = BLOCK_BYTES,
 ) -> None:
-    """Show each query's distances to all codes to `visit`.
+    """Show the queries' distances to all codes to `visit`, some queries at a time.
 
     Parameters
     ----------
@@ -39,9 +89,10 @@ def scan(
     codes : ndarray of float32, shape (N, D)
         Codes to measure to.
     visit : callable
-        Called once for each query as ``visit(query, distances)`` with its number and its squared
-        Euclidean distances, (N,) float32, none below 0. They may be overwritten and must not be
-        kept. Calls come from several threads and in any order.
+        Called as ``visit(first, distances, ranking)`` with the squared Euclidean distances of the n
+        queries from `first` on, (n, N) float32, none below 0, and with what ranks by them. Both may
+        be overwritten and must not be kept. Calls come from several threads and in any order, and
+        each query is in one of them.
     block_bytes : int
         Bytes for the distances that exist at one time.
 
@@ -56,15 +107,17 @@ def scan(
     cores = usable_cores()
     rows = BLAS_ROWS * max(1, block_bytes // (4 * len(codes) * BLAS_ROWS))
     block = np.empty((min(rows, _padded(len(queries))), len(codes)), np.float32)
+    together = max(1, _AT_ONCE // len(codes))
 
     def visit_rows(first: int, start: int, stop: int) -> None:
-        for row in range(start, stop):
-            distances = block[row]
+        ranking = RankingKeys(min(together, stop - start), len(codes))
+        for row in range(start, stop, together):
+            distances = block[row : min(row + together, stop)]
             distances *= -2
             distances += code_squares
-            distances += query_squares[first + row]
+            distances += query_squares[first + row : first + row + len(distances), None]
             np.maximum(distances, 0, out=distances)
-            visit(first + row, distances)
+            visit(first + row, distances, ranking)
 
     with ThreadPoolExecutor(cores) as pool:
         for first in range(0, len(queries), rows):
@@ -109,63 +162,36 @@ def _padded(count: int) -> int:
     return count + -count % BLAS_ROWS
 
 
-def ranking_keys(distances: np.ndarray) -> np.ndarray:
-    """Return numbers whose order is the ranking: by distance, ties by the lower index.
-
-    Parameters
-    ----------
-    distances : ndarray of float32, shape (N,)
-        None below 0.
-
-    Returns
-    -------
-    ndarray of uint64, shape (N,)
-        The distance's bits in the upper half, twice the index in the lower half. NumPy sorts
-        them several times as fast as it finds the order that would sort the distances.
-    """
-    # bits of floats that are not negative are ordered like the floats
-    keys = np.left_shift(distances.view(np.uint32), 32, dtype=np.uint64)
-    keys |= np.arange(0, 2 * len(keys), 2, dtype=np.uint64)
-    return keys
-
-
-def sort_keys(keys: np.ndarray, distances: np.ndarray) -> np.ndarray:
-    """Return ranking keys sorted; `keys` itself may be sorted in place.
-
-    Parameters
-    ----------
-    keys : ndarray of uint64, shape (N,)
-        See :func:`ranking_keys`.
-    distances : ndarray of float32, shape (N,)
-        What the keys were made of: they make it fast, and decide nothing.
-    """
-    if len(keys) < _COARSE_FROM or not _coarse_first_is_faster():
-        keys.sort()
-        return keys
-    return _sorted_coarse_first(keys, distances)
-
-
-def _sorted_coarse_first(keys: np.ndarray, distances: np.ndarray) -> np.ndarray:
+def _sort_coarse_first(keys: np.ndarray, distances: np.ndarray, spare: np.ndarray) -> None:
     """Sort by distances of 16 bits, which NumPy does in two passes, then what is nearly sorted."""
-    nearest_one = distances.min()
     with np.errstate(all="ignore"):  # all alike, or infinite: any coarse order will do
-        scale = np.float32(65535) / (distances.max() - nearest_one)
-        coarse = ((distances - nearest_one) * scale).astype(np.uint16)
-    keys = keys[coarse.argsort(kind="stable")]
-    keys.sort(kind="stable")
-    return keys
+        distances -= distances.min(axis=1, keepdims=True)
+        distances *= np.float32(65535) / distances.max(axis=1, keepdims=True)
+        coarse = distances.astype(np.uint16)
+    order = coarse.argsort(axis=1, kind="stable")
+    order += np.arange(0, keys.size, keys.shape[1])[:, None]
+    spare = spare[: len(keys)]
+    np.take(keys, order, out=spare, mode="clip")  # other modes copy it first
+    spare.sort(axis=1, kind="stable")
+    keys[:] = spare
 
 
 @functools.cache
 def _coarse_first_is_faster() -> bool:
     """Tell whether NumPy lacks a fast sort for this processor, by trying both ways."""
-    distances = np.random.default_rng(0).random(_COARSE_FROM, dtype=np.float32)
-    keys = ranking_keys(distances)
+    distances = np.random.default_rng(0).random((1, _COARSE_FROM), dtype=np.float32)
+    ranking = RankingKeys(1, _COARSE_FROM)
+
+    def at_once() -> None:
+        ranking.of(distances).sort(axis=1)
+
+    def coarse_first() -> None:
+        _sort_coarse_first(ranking.of(distances), distances.copy(), ranking._spare)
 
     def seconds(sort: Callable[[], object]) -> float:
         return min(timeit.repeat(sort, number=1, repeat=5))
 
-    return seconds(lambda: _sorted_coarse_first(keys, distances)) < seconds(lambda: np.sort(keys))
+    return seconds(coarse_first) < seconds(at_once)
 
 
 def nearest(
@@ -227,12 +253,13 @@ def nearest(
         raise InputError(f"k: {k} neighbours asked for, from {others} codes; use 1 to {others}")
     found = np.empty((len(queries), k), np.uint64)
 
-    def visit(query: int, distances: np.ndarray) -> None:
-        keys = ranking_keys(distances)
+    def visit(first: int, distances: np.ndarray, ranking: RankingKeys) -> None:
+        keys = ranking.of(distances)
+        asked = slice(first, first + len(keys))
         if own is not None:
-            keys[own[query]] = LAST
-        keys.partition(k - 1)
-        found[query] = np.sort(keys[:k])
+            keys[np.arange(len(keys)), own[asked]] = LAST
+        keys.partition(k - 1, axis=-1)
+        found[asked] = np.sort(keys[:, :k], axis=-1)
 
     scan(queries, codes, visit)
     indices = (found & 0xFFFFFFFF) >> 1
