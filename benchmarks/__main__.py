@@ -5,8 +5,7 @@
     python -m benchmarks --out docs/benchmarks.json --page docs/benchmarks.md
 
 Each benchmark runs in a process of its own and stores each result as it comes, so that the same
-command goes on where it was stopped. With --page alone (and all results there) nothing is measured
-again.
+command goes on where it was stopped. Where all results are stored, only the page is written.
 """
 
 from __future__ import annotations

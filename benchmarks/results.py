@@ -201,5 +201,5 @@ def common_settings(rounds: int, quick: bool) -> dict[str, Any]:
     """Return what all results of one file share."""
     from tripletnet.runtime import usable_cores
 
-    threads = int(os.environ.get("OMP_NUM_THREADS", usable_cores()))
+    threads = int(os.environ.get("OMP_NUM_THREADS", str(usable_cores())).split(",")[0])
     return {"rounds": rounds, "quick": quick, "threads": threads}

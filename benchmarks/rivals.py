@@ -80,4 +80,4 @@ def threads() -> int:
     """Return how many threads MXNet was given, and so every rival is."""
     from tripletnet.backend import mx  # noqa: F401  # sets the number where nobody has
 
-    return int(os.environ["OMP_NUM_THREADS"])
+    return int(os.environ["OMP_NUM_THREADS"].split(",")[0])

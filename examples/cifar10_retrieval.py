@@ -125,6 +125,7 @@ def main(args: argparse.Namespace) -> None:
         train,
         config,
         out,
+        about={"source": {"kind": dataset}},
         minutes=args.minutes,
         resume=args.resume,
         device=where,

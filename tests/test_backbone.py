@@ -310,6 +310,18 @@ def test_what_does_not_go_together_is_refused(images, tmp_path, choices, message
     assert not list(tmp_path.iterdir())
 
 
+def test_weights_that_do_not_fit_leave_the_run_before_as_it_was(images, weights, tmp_path):
+    trained(images, tmp_path / "run", weights=str(weights))
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    other = tmp_path / "other.params"
+    mx.nd.save(str(other), {"nothing": mx.nd.zeros(1)})
+    with pytest.raises(InputError, match=r"other\.params"):
+        trained(images, tmp_path / "run", weights=str(other))
+    assert before == {
+        path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()
+    }
+
+
 def test_code_size_is_the_networks_own_unless_it_is_given(images, tmp_path):
     run = train_run(images, CONFIG.replace(code_size=None, images=12), tmp_path, quiet=True)
     assert run.encoder.code_size == run.description["training"]["code_size"] == 1024

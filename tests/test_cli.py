@@ -55,6 +55,23 @@ def test_version():
         (("train", "--pairs", "p.csv", "--out", "x", "--test", "0.1"), "--test is for data with"),
         (("train", "--pairs", "p.csv", "--out", "x"), "p.csv: cannot be read"),
         (("train", "digits", "--validation-file", "v.csv", "--out", "x"), "goes with --triplets"),
+        (
+            ("train", "digits", "--hold-out-classes", "3", "--out", "x"),
+            "--hold-out-classes is for folders of images and does not go with digits",
+        ),
+        (
+            ("train", "cifar10", "--positives", "augment", "--size", "8", "--out", "x"),
+            "--size is for folders of images",
+        ),
+        (("train", "digits", "--patience", "3", "--out", "x"), "patience: nothing is held out"),
+        (
+            ("train", "digits", "--temperature", "0.1", "--out", "x"),
+            "--temperature: the loss 'triplet' has none",
+        ),
+        (
+            ("train", "digits", "--margin", "0.2", "--soft-margin", "--out", "x"),
+            "--margin and --soft-margin",
+        ),
         (("evaluate", "x"), "--out is missing"),
         (("train", "digits", "--out", "x", "--images", "0"), "images is 0"),
         (("train", "digits", "--out", "x", "--images", "many"), "invalid int value: 'many'"),

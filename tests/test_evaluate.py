@@ -61,12 +61,33 @@ def test_what_a_person_reads(codes_file, tmp_path, capsys):
         (["--control"], "give a run folder"),
         (["--fpr-target", "1.5"], "makes no sense"),
         (["--precision-target", "0"], "makes no sense"),
+        (["--precision", "int8"], "--precision: a file of codes has no encoder"),
+        (["--root", "x"], "--root: a file of codes has no encoder"),
     ],
 )
 def test_what_codes_cannot_have_is_refused(codes_file, tmp_path, options, complaint):
     with pytest.raises(InputError, match=complaint):
         run(codes_file, "--out", tmp_path / "report", *options)
     assert not (tmp_path / "report").exists()
+
+
+def test_codes_of_no_known_class_are_left_out_and_counted(codes_file, tmp_path, capsys):
+    stored = dict(np.load(codes_file))
+    stored["labels"][:4] = ""
+    np.savez(tmp_path / "some.npz", **stored, root=str(codes_file.parent))
+    (tmp_path / "elsewhere").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path / "elsewhere")  # the file tells where its pictures lie
+        run(tmp_path / "some.npz", "--out", tmp_path / "report", "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert (told["classes"], told["queries"]) == (["a", "b"], 36)
+    assert any("4 codes are of no known class" in note for note in told["notes"])
+    page = (tmp_path / "report" / "report.html").read_text("utf-8")
+    assert 'class="picture nothing"' in page and page.count("data:image/") > 2
+    stored["labels"][:] = ""
+    np.savez(tmp_path / "none.npz", **stored)
+    with pytest.raises(InputError, match="no code has a class"):
+        run(tmp_path / "none.npz", "--out", tmp_path / "report")
 
 
 def test_codes_without_labels_are_refused(tmp_path):
@@ -164,6 +185,18 @@ def test_a_control_that_cannot_be_trained_as_the_run_was_says_so(
 def test_a_run_needs_something_that_it_has_not_seen(trained, folder, tmp_path):
     with pytest.raises(InputError, match="give that folder as DATA"):
         run(trained, "--out", tmp_path / "report", "--quiet")
+    untold = tmp_path / "untold"
+    shutil.copytree(trained, untold)
+    described = json.loads((untold / "run.json").read_text("utf-8"))
+    for source, complaint in (
+        ({}, "does not tell what it was trained on"),
+        ({"kind": "triplets"}, r"split\.json: no such file"),
+    ):
+        (untold / "run.json").write_text(json.dumps({**described, "source": source}), "utf-8")
+        (untold / "split.json").unlink(missing_ok=True)
+        data = [folder] if source else []
+        with pytest.raises(InputError, match=complaint):
+            run(untold, *data, "--out", tmp_path / "report", "--quiet")
     split = json.loads((trained / "split.json").read_text("utf-8"))
     learnt = tmp_path / "run"
     learnt.mkdir()

@@ -160,6 +160,9 @@ def test_a_file_to_validate_on(photos):
     data = load_judged("triplets", file, validation_file=other, size=8)
     assert (len(data.train), len(data.validation)) == (40, 1)
     assert not data.notices
+    # so that `evaluate` counts none of either as unseen
+    assert set(data.split) == {*data.train.images.digests, *data.validation.images.digests}
+    assert {data.split[content] for content in data.train.images.digests} == {"train"}
     same = load_judged("triplets", file, validation_file=file, size=8)
     assert "learnt from and validated on: 30 of 30" in same.notices[0]
     with pytest.raises(InputError, match="leave one of the two out"):

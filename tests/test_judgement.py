@@ -46,6 +46,12 @@ def judgement():
     )
 
 
+def test_three_codes_of_a_class_are_enough():
+    found = judge(blobs(3, spread=0.01), CLASSES[:3])
+    assert found.threshold is not None and found.test.at_threshold is None
+    assert any("no class has two codes in the half" in note for note in found.notes)
+
+
 @pytest.mark.parametrize("part", ["test", "held_out"])
 def test_figures_are_those_of_brute_force(judgement, part):
     found = getattr(judgement, part)

@@ -296,6 +296,9 @@ def test_the_commands(command, run, photos, tmp_path):
     assert (told["auto"] == "int8") == (not told["why"])
     status, said, _ = command("quantize", run, photos)
     assert status == 0 and "(11 images)" in said and "--precision auto takes" in said
+    (photos / "a" / "broken.png").write_bytes(b"\x89PNG")
+    status, said, left_out = command("quantize", run, photos)
+    assert status == 0 and "(11 images)" in said and "broken.png" in left_out
 
 
 def test_the_command_that_judges(command, run, tmp_path):

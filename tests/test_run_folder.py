@@ -14,12 +14,15 @@ import pytest
 
 from tripletnet.backend import mx
 from tripletnet.data.images import ImageSet
+from tripletnet.data.scan import LeftOut
 from tripletnet.errors import InputError
 from tripletnet.int8.calibration import load_calibration
 from tripletnet.networks.fingerprint import fingerprint
 from tripletnet.retrieval.encode import encode
 from tripletnet.runs import load_run
 from tripletnet.training import Trainer, TrainingConfig, fit_encoder, train_run
+from tripletnet.training import run as run_module
+from tripletnet.training.callbacks import Callback
 from tripletnet.training.schedule import learning_rate
 
 #: Twelve steps of 24 images.
@@ -265,6 +268,51 @@ def test_where_nothing_tells_which_weights_are_best_the_last_are_kept(finished, 
     alone = images.subset(np.array([0, 1, 2]))  # one of each class
     train_run(images, CONFIG, tmp_path, validation=alone)
     assert (tmp_path / "encoder.params").read_bytes() == (whole / "encoder.params").read_bytes()
+
+
+def test_what_is_measured_can_be_read_while_a_run_trains(striped_images, tmp_path):
+    learnt, held = (striped_images.subset(np.arange(i, 60, 2)) for i in (0, 1))
+    seen = []
+
+    class Reader(Callback):
+        def on_step(self, trainer, result):
+            file = tmp_path / "validation.csv"
+            seen.append(len(file.read_text().splitlines()) - 1 if file.exists() else 0)
+
+    make = run_module.make_trainer
+
+    def watched(*arguments, **options):
+        trainer, history = make(*arguments, **options)
+        trainer.callbacks.append(Reader())
+        return trainer, history
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_module, "make_trainer", watched)
+        train_run(learnt, CONFIG, tmp_path, validation=held)
+    assert seen[0] == 0 and seen[-1] > 0 and seen == sorted(seen)
+
+
+def test_a_threshold_goes_when_the_weights_do(run_copy):
+    images, folder = run_copy
+    (folder / "threshold.json").write_text('{"distance": 1.0}', "utf-8")
+    train_run(images, CONFIG, folder, resume=True)  # finished: nothing changes
+    assert (folder / "threshold.json").exists()
+    train_run(images, CONFIG.replace(images=320), folder, resume=True)
+    assert not (folder / "threshold.json").exists()
+
+
+def test_what_was_left_out_belongs_to_the_run(run_copy):
+    images, folder = run_copy
+    table, lost = folder / "left_out.tsv", [LeftOut("x.png", "is empty")]
+    with pytest.raises(InputError, match="number of examples of 30, not 20"):
+        train_run(images.subset(np.arange(20)), CONFIG, folder, resume=True, left_out=lost)
+    assert not table.exists()
+    train_run(images, CONFIG.replace(images=24), folder, left_out=lost)
+    assert table.read_text("utf-8").splitlines() == ["path\treason", "x.png\tis empty"]
+    train_run(images, CONFIG.replace(images=48), folder, resume=True)
+    assert table.exists()
+    train_run(images, CONFIG.replace(images=24), folder, left_out=[])
+    assert not table.exists()
 
 
 def test_kept_weights_that_are_gone_are_named(striped_images, tmp_path):

@@ -8,6 +8,7 @@ import json
 import math
 import shutil
 from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -155,6 +156,16 @@ def test_an_index_of_codes(small_run, photos, tmp_path):
     assert json.loads(said)["results"][0]["itself"] == ["a/0.png", "b/4.png"]
 
 
+def test_without_a_place_for_what_cannot_be_used_the_first_is_an_error(index, small_run, photos):
+    (photos / "a" / "broken.png").write_bytes(b"")
+    loaded, encoder = Index.load(index), Encoder.load(small_run)
+    with pytest.raises(InputError, match=r"broken\.png"):
+        list(search_pictures(loaded, encoder, [photos / "a"]))
+    lost = []
+    found = list(search_pictures(loaded, encoder, [photos / "a"], left_out=lost.append))
+    assert len(found) == 5 and [Path(item.path).name for item in lost] == ["broken.png"]
+
+
 def test_what_is_refused(index, small_run, photos, tmp_path):
     for wrong, complaint in (
         (["index", small_run, photos, "--out", index], "exists: add to it"),
@@ -163,6 +174,12 @@ def test_what_is_refused(index, small_run, photos, tmp_path):
         (["index", small_run, photos, "--out", tmp_path / "i", "--memory", "much"], "is no size"),
         (["index", photos, photos, "--out", tmp_path / "i"], "not a run folder"),
         (["index", index, "--info", "--remove", "x"], "not allowed with"),
+        (["index", index, "--add", photos, "--memory", "1MB"], "this one has its own"),
+        (["index", index, "--info", "--run", small_run], "changes nothing: leave out --run"),
+        (
+            ["index", small_run, photos, "--run", small_run, "--out", tmp_path / "i"],
+            "is the run: leave it out",
+        ),
         (["search", tmp_path, photos / "a/1.png"], "index"),
         (["search", index, tmp_path / "none.png"], "none.png: no such file"),
         (["search", index, photos, "-k", 0], "0 neighbours asked for"),

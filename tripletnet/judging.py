@@ -66,11 +66,11 @@ def load_run_data(
             "set with classes"
         )
     if name in (None, "folder"):
-        raise InputError(
-            f"{run}: this run was trained on a folder: give that folder as DATA, or another"
-        )
+        on_a_folder = "was trained on a folder: give that folder as DATA, or another"
+        untold = "does not tell what it was trained on: give DATA, a folder, cifar10 or digits"
+        raise InputError(f"{run}: this run {on_a_folder if name else untold}")
     stored = run / SPLIT
-    if source.get("kind") == "folder" and not stored.exists():
+    if source.get("kind") in ("folder", "triplets", "pairs") and not stored.exists():
         raise InputError(
             f"{stored}: no such file, so that nobody knows which images the run has learnt from: "
             "take it from where the run was made, or train again"
@@ -191,8 +191,8 @@ def _parts(run: Path, data: LoadedData, description: dict[str, Any]) -> _Parts:
         learnt = len(train) + len(validation or ())
         raise InputError(
             f"{train.name}: holds nothing that the encoder has not seen: all {learnt:,} images are "
-            f"in the training and validation parts of {run}; give other images, or train with a "
-            "test part (--test 0.1)"
+            f"in the training and validation parts of {run}; give other images"
+            + (", or train with a test part (--test 0.1)" if description["classes"] else "")
         )
     if not (np.bincount(test.labels) > 1).any():
         raise InputError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -34,27 +33,16 @@ def stage_bars(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
         yield show
 
 
-def write_left_out(left_out: Sequence[LeftOut], path: Path) -> None:
-    """Write a table of the files that could not be used and of the reasons."""
-    from tripletnet.files import atomic_table
-
-    with atomic_table(path) as file:
-        table = csv.writer(file, delimiter="\t", lineterminator="\n")
-        table.writerow(["path", "reason"])
-        table.writerows([item.path, item.reason] for item in left_out)
-
-
 def tell_left_out(left_out: Sequence[LeftOut], path: Optional[Path] = None) -> None:
     """Say on standard error what could not be used, and write all of it to `path`.
 
     Where everything could be used, an earlier table at `path` is removed.
     """
-    from tripletnet.data.scan import describe_left_out
+    from tripletnet.data.scan import describe_left_out, write_left_out
 
     for line in describe_left_out(left_out):
         print(f"tripletnet: {line}", file=sys.stderr)
-    if path is not None and not left_out:
-        path.unlink(missing_ok=True)
-    elif path is not None:
+    if path is not None:
         write_left_out(left_out, path)
+    if path is not None and left_out:
         print(f"tripletnet: all that was left out: {path}", file=sys.stderr)

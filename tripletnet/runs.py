@@ -17,6 +17,7 @@ FORMAT = 1
 DESCRIPTION = "run.json"
 PARAMETERS = "encoder.params"
 THRESHOLD = "threshold.json"
+LEFT_OUT = "left_out.tsv"
 SPLIT = "split.json"
 CALIBRATION = "calibration.npz"
 INT8 = "int8.json"
@@ -35,6 +36,7 @@ _LEFT_BEHIND = (
     "best.params",
     "history.csv",
     "validation.csv",
+    LEFT_OUT,
     "curves.png",
     "neighbours/*.png",
     "tensorboard/events.out.tfevents.*.tripletnet",

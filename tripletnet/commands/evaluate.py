@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         help="for a run: a folder with one folder of images a class, cifar10 or digits (default: "
         "what it was trained on, where that has a name); for codes, triplets and pairs: where "
-        "their paths start",
+        "their paths start (default of codes: what their file tells)",
     )
     rows = parser.add_mutually_exclusive_group()
     rows.add_argument(
@@ -111,10 +111,10 @@ def _judge_rows(args: argparse.Namespace) -> None:
     from tripletnet.runtime import device
 
     # distances of unit codes rank alike, so that the figure is the same for all of them
-    if args.control or args.distance != "squared" or "target" in _wish(args):
+    if args.control or args.root or args.distance != "squared" or "target" in _wish(args):
         raise InputError(
-            "--control, --distance and the targets of a threshold are for classes, and do not go "
-            "with --triplets or --pairs: leave them out"
+            "--control, --root, --distance and the targets of a threshold are for classes, and do "
+            "not go with --triplets or --pairs: leave them out"
         )
     kind = "triplets" if args.triplets else "pairs"
     file = args.triplets or args.pairs
@@ -150,26 +150,40 @@ def _judge_codes(args: argparse.Namespace, wish: dict[str, Any]) -> Judgement:
     from tripletnet.evaluation.judgement import judge
     from tripletnet.evaluation.parts import Codes
 
-    if args.control:
-        raise InputError("--control: a file of codes has no layers to train: give a run folder")
+    for option, given in (
+        ("control", args.control),
+        ("precision", args.precision != "fp32"),
+        ("root", args.root),
+    ):
+        if given:
+            raise InputError(f"--{option}: a file of codes has no encoder: give a run folder")
     file = read_codes(args.judged)
     if file.labels is None:
         raise InputError(f"{args.judged}: has no field labels: add the class of each code")
-    classes, labels = np.unique(file.labels, return_inverse=True)
+    notes = ["Whether the encoder that made these codes has learnt from them is not known."]
+    rows = (
+        np.flatnonzero(file.labels != "") if file.labels.dtype.kind == "U" else np.arange(len(file))
+    )
+    if not len(rows):
+        raise InputError(f"{args.judged}: no code has a class: add some in the field labels")
+    codes, paths = file.codes, file.paths
+    if len(rows) < len(file):
+        notes.append(f"{len(file) - len(rows):,} codes are of no known class and were left out.")
+        codes, paths = codes[rows], paths and [paths[row] for row in rows]
+    classes, labels = np.unique(file.labels[rows], return_inverse=True)
     pictures = None
-    if file.paths is not None:
-        paths = [Path(args.data or ".") / path for path in file.paths]
+    if paths is not None:
+        files = [Path(args.data or file.root or ".") / path for path in paths]
 
         def pictures(indices: np.ndarray) -> list[Optional[np.ndarray]]:
-            return [_picture(paths[index]) for index in indices]
+            return [_picture(files[index]) for index in indices]
 
-    codes = Codes(file.codes, labels, file.paths, pictures)
     return judge(
-        codes,
+        Codes(codes, labels, paths, pictures),
         [str(name) for name in classes],
         dataset=args.judged.stem,
         seed=args.seed,
-        notes=["Whether the encoder that made these codes has learnt from them is not known."],
+        notes=notes,
         **wish,
     )
 

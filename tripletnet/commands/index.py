@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what the index may take in memory, as 500MB or 6GB: if the exact one does not fit, "
         "the most exact kind that does is made (default: half of what is free)",
     )
-    add("--kind", default="auto", help="auto, flat, sq8, hnsw or ivfpq (default: %(default)s)")
+    add("--kind", help="auto, flat, sq8, hnsw or ivfpq (default: auto)")
     change = parser.add_mutually_exclusive_group()
     change.add_argument(
         "--add", metavar="IMAGES", nargs="+", type=Path, help="add pictures, and those that changed"
@@ -69,6 +69,13 @@ def run(args: argparse.Namespace) -> None:
     if args.info or args.add or args.remove or args.root:
         if args.out or args.images:
             raise InputError("index: --out and IMAGES make an index; to change one, name it alone")
+        if args.memory is not None or args.kind is not None:
+            raise InputError(
+                "index: --memory and --kind choose the kind of a new index, and this one has its "
+                "own: leave them out, or make it anew"
+            )
+        if args.info and args.run_folder is not None:
+            raise InputError("index: --info changes nothing: leave out --run")
         _change(args)
         return
     if args.out is None:
@@ -84,6 +91,7 @@ def run(args: argparse.Namespace) -> None:
     from tripletnet.retrieval.index_plan import check_kind
     from tripletnet.retrieval.partial_codes import PartialCodes
 
+    args.kind = args.kind or "auto"
     check_kind(args.kind)
     with only_one(args.out):
         encoded, threshold = _encoded(args)
@@ -179,12 +187,16 @@ def _encoded(args: argparse.Namespace) -> tuple[EncodedImages, Optional[float]]:
     if not args.source.is_dir():
         if args.images:
             raise InputError(f"{args.source}: to index pictures, name the run folder first")
+        if args.precision != "fp32":
+            raise InputError("index: --precision: the codes are made already: leave it out")
         encoded = read_codes(args.source, mapped=True)
         run = args.run_folder or (Path(encoded.run) if encoded.run else None)
         if args.run_folder is not None:
             _check_run(args.run_folder, encoded)
             encoded = replace(encoded, run=str(args.run_folder.resolve()))
         return encoded, read_threshold(run) if run is not None and run.is_dir() else None
+    if args.run_folder is not None:
+        raise InputError(f"index: --run: {args.source} is the run: leave it out")
     if not args.images:
         raise InputError(f"index: which pictures are to be indexed with {args.source}? name them")
     # on the disk, so that the codes are not in memory twice and a stopped run can be taken up

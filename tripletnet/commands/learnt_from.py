@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 #: Options that mean something for data with classes alone.
 _FOR_CLASSES = ("test", "hold_out_classes", "balance")
+#: Those for pictures in files alone, and those of a folder with classes besides.
+_FOR_FILES, _FOR_FOLDERS = ("size", "fit", "strict"), ("validation", "test", "hold_out_classes")
+_NAMED = ("cifar10", "digits")
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -54,15 +57,15 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         type=int,
         help="pixels a side (default: 64; with deep-ranking 224, with gluoncv:NAME what it wants)",
     )
-    folder.add_argument(
-        "--fit", default="crop", help="crop, letterbox or stretch to a square (default: crop)"
-    )
+    folder.add_argument("--fit", help="crop, letterbox or stretch to a square (default: crop)")
     folder.add_argument("--validation", type=float, help="share of the images (default: 0.1)")
     folder.add_argument("--test", type=float, help="share of the images (default: 0.1)")
     folder.add_argument(
         "--hold-out-classes", metavar="A,B|N", help="classes to keep out of training, or how many"
     )
-    folder.add_argument("--strict", action="store_true", help="make the first bad file an error")
+    folder.add_argument(
+        "--strict", action="store_true", default=None, help="make the first bad file an error"
+    )
 
 
 def supervision_of(args: argparse.Namespace) -> str:
@@ -75,15 +78,20 @@ def supervision_of(args: argparse.Namespace) -> str:
         )
     if args.validation_file and named in (None, "positives"):
         raise InputError("--validation-file goes with --triplets or --pairs: leave it out")
+    if args.data in _NAMED and named in (None, "positives"):
+        refused = _FOR_FILES if named else (*_FOR_FILES, *_FOR_FOLDERS)
+        _refuse(args, refused, "is for folders of images", args.data)
     if named is None:
         return "classes"
-    for option in _FOR_CLASSES:
-        if getattr(args, option) is not None:
-            raise InputError(
-                f"--{option.replace('_', '-')} is for data with classes and does not go with "
-                f"--{named}: leave it out"
-            )
+    _refuse(args, _FOR_CLASSES, "is for data with classes", f"--{named}")
     return "views" if named == "positives" else named
+
+
+def _refuse(args: argparse.Namespace, options: Sequence[str], what_for: str, beside: str) -> None:
+    for option in options:
+        if getattr(args, option) is not None:
+            name = option.replace("_", "-")
+            raise InputError(f"--{name} {what_for} and does not go with {beside}: leave it out")
 
 
 def kind_of(args: argparse.Namespace) -> str:
@@ -91,30 +99,31 @@ def kind_of(args: argparse.Namespace) -> str:
     supervision = supervision_of(args)
     if supervision != "classes":
         return supervision
-    return args.data if args.data in ("cifar10", "digits") else "folder"
+    return args.data if args.data in _NAMED else "folder"
 
 
 def load_examples(
     args: argparse.Namespace,
+    size: int,
     split: Optional[Mapping[str, str]],
     progress: Callable[[int, int], None],
 ) -> LoadedExamples:
-    """Load what the options name, in the `split` of an earlier run if there is one."""
+    """Load what the options name, pictures at `size`, in the `split` of an earlier run if any."""
     supervision = supervision_of(args)
     if supervision == "classes":
-        return _load_classes(args, split, progress)
+        return _load_classes(args, size, split, progress)
     if supervision == "views":
         from tripletnet.data.unlabelled import load_unlabelled
 
         return load_unlabelled(
             args.data,
             root=args.root,
-            size=args.size,
-            fit=args.fit,
+            size=size,
+            fit=args.fit or "crop",
             validation=0.1 if args.validation is None else args.validation,
             seed=args.seed,
             split=split,
-            strict=args.strict,
+            strict=bool(args.strict),
             show_progress=not args.quiet,
             progress=progress,
         )
@@ -128,15 +137,16 @@ def load_examples(
         validation_file=args.validation_file,
         seed=args.seed,
         split=split,
-        size=args.size,
-        fit=args.fit,
-        strict=args.strict,
+        size=size,
+        fit=args.fit or "crop",
+        strict=bool(args.strict),
         progress=progress,
     )
 
 
 def _load_classes(
     args: argparse.Namespace,
+    size: int,
     split: Optional[Mapping[str, str]],
     progress: Callable[[int, int], None],
 ) -> LoadedExamples:
@@ -147,13 +157,13 @@ def _load_classes(
     data = load_data(
         args.data,
         root=args.root,
-        size=args.size,
-        fit=args.fit,
+        size=size,
+        fit=args.fit or "crop",
         **shares,
         hold_out_classes=parse_classes(args.hold_out_classes),
         seed=args.seed,
         split=split,
-        strict=args.strict,
+        strict=bool(args.strict),
         show_progress=not args.quiet,
         progress=progress,
     )

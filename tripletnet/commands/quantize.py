@@ -81,21 +81,25 @@ def _pictures(paths: list[Path], side: int, fit: str) -> Calibration:
 
     from tripletnet.data.decode import ImageError, decode_image
     from tripletnet.data.pictures import list_pictures
+    from tripletnet.data.scan import LeftOut
     from tripletnet.errors import InputError
     from tripletnet.int8.calibration import Calibration, calibration_size, evenly
+    from tripletnet.progress import tell_left_out
 
     listing = list_pictures(paths)
     names = np.array(listing.labels)
-    pixels, labels, reason = [], [], ""
+    pixels, labels, left_out = [], [], list(listing.left_out)
     for row in evenly(names, calibration_size(side)):
         path = listing.root / listing.files[row]
         try:
             pixels.append(decode_image(path, size=(side, side), fit=fit))
             labels.append(names[row])
         except ImageError as error:
-            reason = f"{path}: {error.reason}"
+            left_out.append(LeftOut(str(path), error.reason))
     if not pixels:
-        raise InputError(f"{paths[0]}: none of the pictures can be used; one of them is {reason}")
+        example = f"{left_out[-1].path}: {left_out[-1].reason}"
+        raise InputError(f"{paths[0]}: none of the pictures can be used; one of them is {example}")
+    tell_left_out(left_out)
     classes, index = np.unique(labels, return_inverse=True)
     known = len(classes) > 1 and "" not in classes
     return Calibration(np.stack(pixels), index.astype(np.int64) if known else None)

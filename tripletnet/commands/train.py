@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from tripletnet.commands.learnt_from import (
     load_examples,
     supervision_of,
 )
+from tripletnet.errors import InputError
 from tripletnet.presets import PRESETS
 from tripletnet.registry import DISTANCES, LOSSES, MINERS, NETWORKS
 
@@ -37,7 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     length.add_argument("--images", type=int, help="train on so many images, repeats counted")
     length.add_argument("--epochs", type=float, help="the same, as passes over the training images")
     length.add_argument("--minutes", type=float, help="train for about so long")
-    add("--network", help=f"{NETWORKS} (default: residual for folders and files, else article)")
+    add(
+        "--network",
+        help=f"{NETWORKS} (default: residual for folders, files and --positives, else article)",
+    )
     add("--code-size", type=int, help="numbers in a code (default: 1024; deep-ranking: 4096)")
     add("--projection", type=int, metavar="N", help="train through a projection head of N numbers")
     add(
@@ -110,7 +115,7 @@ def run(args: argparse.Namespace) -> None:
 
     from tripletnet.data.split import split_from_json
     from tripletnet.files import read_json
-    from tripletnet.progress import stage_bars, write_left_out
+    from tripletnet.progress import stage_bars
     from tripletnet.runs import DESCRIPTION, SPLIT
     from tripletnet.runtime import device
     from tripletnet.training import TrainingConfig, train_run
@@ -120,18 +125,18 @@ def run(args: argparse.Namespace) -> None:
     fields = dataclasses.fields(TrainingConfig)
     given = {field.name: getattr(args, field.name, None) for field in fields}
     choices = choose(kind_of(args), args.preset, given)
+    _refuse_unused(choices.get("loss", TrainingConfig.loss), given)
     where = device(args.device)
     # whatever does not go together is refused before anything is decoded
     config = TrainingConfig(**{"images": 1, **choices})
     settled(config, make_loss(config, supervision), where)
-    if args.size is None:
-        args.size = NETWORKS.named(config.network).photo_size
 
     stored_split = args.out / SPLIT
     going_on = args.resume and (args.out / DESCRIPTION).exists() and stored_split.exists()
     with stage_bars(args.quiet) as progress:
         data = load_examples(
             args,
+            NETWORKS.named(config.network).photo_size if args.size is None else args.size,
             split_from_json(read_json(stored_split)) if going_on else None,
             partial(progress, "decoding"),
         )
@@ -143,10 +148,6 @@ def run(args: argparse.Namespace) -> None:
     elif "images" not in choices:
         choices["images"] = min(30 * an_epoch, 300_000)
 
-    if data.left_out:
-        write_left_out(data.left_out, args.out / "left_out.tsv")
-    else:
-        (args.out / "left_out.tsv").unlink(missing_ok=True)
     trained = train_run(
         data.train,
         TrainingConfig(**choices),
@@ -156,6 +157,7 @@ def run(args: argparse.Namespace) -> None:
         initial=args.init,
         about={"source": data.recipe},
         split=data.split,
+        left_out=data.left_out,
         minutes=args.minutes,
         resume=args.resume,
         device=where,
@@ -170,9 +172,19 @@ def run(args: argparse.Namespace) -> None:
         print("no threshold was chosen, as nothing is held out: search by --max-distance")
 
 
+def _refuse_unused(loss: str, given: Mapping[str, Any]) -> None:
+    """Raise InputError if the user gave a parameter that the loss does not have."""
+    from tripletnet.losses import options_of
+
+    for name in ("margin", "temperature"):
+        if given[name] is not None and name not in options_of(loss):
+            raise InputError(f"--{name}: the loss '{loss}' has none: leave it out")
+    if given["margin"] is not None and given["soft_margin"]:
+        raise InputError("--margin and --soft-margin, which has none, exclude each other")
+
+
 def choose_run_threshold(trained: TrainedRun, validation: Examples, where: Any) -> None:
     """Choose on what is held out how near two images have to be to count as the same."""
-    from tripletnet.errors import InputError
     from tripletnet.evaluation.threshold import choose_threshold
     from tripletnet.files import write_json
     from tripletnet.retrieval.encode import encode

@@ -185,6 +185,10 @@ def load_judged(
         held = other.train
         left_out += other.left_out
         notices += [*other.notices, *_learnt_from(train, held)]
+        split = {
+            **dict.fromkeys(held.images.digests or (), "validation"),
+            **dict.fromkeys(train.images.digests or (), "train"),
+        }
     train, drawn = train.completed(seed)
     notices += drawn
     if held is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import stat
@@ -15,7 +16,7 @@ import numpy as np
 
 from tripletnet.data.decode import IMAGE_ENDINGS
 from tripletnet.errors import InputError
-from tripletnet.files import PathLike
+from tripletnet.files import PathLike, atomic_table
 
 #: How the reason begins why a file that does not claim to be an image is left out.
 NO_IMAGE = "not an image by its ending"
@@ -126,6 +127,20 @@ def scan_folder(root: PathLike) -> FolderListing:
         [split for _, _, split in found] if splits else None,
         walk.left_out,
     )
+
+
+def write_left_out(left_out: Sequence[LeftOut], path: Path) -> None:
+    """Write a table of the files that could not be used and of the reasons; none where all could.
+
+    An earlier table at `path` is replaced or removed.
+    """
+    if not left_out:
+        path.unlink(missing_ok=True)
+        return
+    with atomic_table(path) as file:
+        table = csv.writer(file, delimiter="\t", lineterminator="\n")
+        table.writerow(["path", "reason"])
+        table.writerows([item.path, item.reason] for item in left_out)
 
 
 def describe_left_out(left_out: Sequence[LeftOut]) -> list[str]:

@@ -124,7 +124,8 @@ def compare_all(
     seed : int
         Decides samples and the queries that are shown.
     tried : Codes, optional
-        Those of the codes on whose pairs the threshold is tried. Default: all.
+        Those of the codes on whose pairs the threshold is tried, if they have pairs of one class.
+        Default: all.
     distance : str or Distance
         How far two codes are apart: the threshold's.
 
@@ -141,11 +142,11 @@ def compare_all(
     shown = _shown_queries(queries, seed)
     random, worst = (_neighbours(codes, chosen, measure) for chosen in shown)
     rates = None
-    if threshold is not None:
-        part = pairs
-        if tried is not None and tried is not codes:
-            part = pair_distances(tried.codes, tried.labels, seed, distance=measure)
-        rates = part.rates(threshold.distance)
+    if threshold is not None and (tried is None or tried is codes):
+        rates = pairs.rates(threshold.distance)
+    elif threshold is not None and tried is not None and tried.has_pairs:
+        some = pair_distances(tried.codes, tried.labels, seed, distance=measure)
+        rates = some.rates(threshold.distance)
     return Comparison(
         codes=codes,
         retrieval=queries.mean(),

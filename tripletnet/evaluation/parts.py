@@ -37,6 +37,11 @@ class Codes:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def has_pairs(self) -> bool:
+        """Whether a class has two codes."""
+        return len(self) > 0 and bool(np.bincount(self.labels).max() > 1)
+
     def subset(self, indices: np.ndarray) -> Codes:
         """Return a copy of the codes at `indices`, without paths and pictures."""
         return Codes(self.codes[indices], self.labels[indices])

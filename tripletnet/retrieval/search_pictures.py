@@ -137,8 +137,9 @@ def search_pictures(
     k = min(k, max(1, len(index)))
     listing = list_pictures(paths)
     for item in listing.left_out:
-        if left_out is not None:
-            left_out(item)
+        if left_out is None:
+            raise InputError(f"{item.path}: {item.reason}")
+        left_out(item)
     size = (encoder.image_size, encoder.image_size)
 
     def read(file: str) -> Union[_Query, LeftOut]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
 from tripletnet.backend import mx
 from tripletnet.data.examples import Examples
+from tripletnet.data.scan import LeftOut, write_left_out
 from tripletnet.data.split import split_to_json
 from tripletnet.errors import InputError
 from tripletnet.extras import load_tensorboardx
@@ -21,14 +22,15 @@ from tripletnet.plots import save_figure, training_curves
 from tripletnet.runs import (
     CALIBRATION,
     DESCRIPTION,
+    LEFT_OUT,
     SPLIT,
+    THRESHOLD,
     clear_run,
     load_run,
     read_description,
     save_run,
     write_description,
 )
-from tripletnet.training.callbacks import write_rows
 from tripletnet.training.checkpoint import Checkpoints
 from tripletnet.training.config import TrainingConfig
 from tripletnet.training.fit import (
@@ -80,6 +82,7 @@ def train_run(
     initial: Optional[PathLike] = None,
     about: Optional[dict[str, Any]] = None,
     split: Optional[Mapping[str, str]] = None,
+    left_out: Optional[Sequence[LeftOut]] = None,
     minutes: Optional[float] = None,
     resume: bool = False,
     device: Optional[mx.Context] = None,
@@ -112,6 +115,8 @@ def train_run(
     split : mapping of str to str, optional
         The part of each image by its content hash, for ``split.json``: how the run is judged later
         on nothing that it has learnt from.
+    left_out : sequence of LeftOut, optional
+        What of the data could not be used, for ``left_out.tsv``.
     minutes : float, optional
         Train about so long: a timed trial turns it into the number of images, which takes the
         place of the configuration's and is stored.
@@ -131,7 +136,8 @@ def train_run(
     ------
     InputError
         If `out` holds an unfinished run and `resume` was not asked for, or another run than this,
-        or the encoder of `initial` is another network, or the extra `tensorboard` is missing. What
+        or the encoder of `initial` is another network, or the weights for its backbone cannot be
+        had, or there is `patience` and no validation, or the extra `tensorboard` is missing. What
         lies in `out` is as it was then.
     KeyboardInterrupt
         If the user interrupted: the state and the encoder as it is are saved then.
@@ -179,9 +185,13 @@ def train_run(
     looked_at, name = examples, "training images"
     if validation is not None and len(validation):
         every = max(len(examples) * examples.images_each, config.images // 20)
-        watch = Validation(held_out(validation), out / "best.params", every, patience)
+        watch = Validation(
+            held_out(validation), out / "best.params", every, patience, out / "validation.csv"
+        )
         trainer.callbacks.append(watch)
         looked_at, name = validation, "validation images"
+    elif patience is not None:
+        raise InputError("patience: nothing is held out to validate on: leave it out")
     every = max(len(examples) * examples.images_each, config.images // 10)
     grids = NeighbourGrids(looked_at, name, out / "neighbours", every, config.seed)
     trainer.callbacks.append(grids)
@@ -191,7 +201,6 @@ def train_run(
     def save(finished: bool) -> None:
         history.save(out / "history.csv")
         measured = watch.rows if watch is not None else []
-        write_rows(out / "validation.csv", measured)
         if history.rows:
             title = (
                 f"{examples.name}: {config.network} network, {config.loss} loss ({config.mining})"
@@ -212,8 +221,13 @@ def train_run(
 
     first = None if initial is None else _weights_for(encoder, config, initial)
     if not going_on:
+        trainer.try_backbone()
         clear_run(out)
-    remove_int8(out)  # the weights that it was made of are about to change
+    # the weights that these were made of are about to change
+    remove_int8(out)
+    (out / THRESHOLD).unlink(missing_ok=True)
+    if left_out is not None:
+        write_left_out(left_out, out / LEFT_OUT)
     if not (out / CALIBRATION).exists():
         save_calibration(out, choose_calibration(looked_at))
     if split is not None and not (out / SPLIT).exists():

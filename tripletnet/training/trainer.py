@@ -114,6 +114,12 @@ class Trainer:
         else:
             self.restore(state)
 
+    def try_backbone(self) -> None:
+        """Raise InputError if the backbone's first weights, which start() takes, cannot be had."""
+        if self.config.pretrained or self.config.weights is not None:
+            self.initialize()
+            self._backbone.take_first_weights()
+
     def _take_in(self) -> None:
         """Show the encoder the training images that it wants, the same for a seed."""
         encoder = getattr(self.network, "encoder", self.network)

@@ -12,7 +12,7 @@ from tripletnet.data.images import ImageSet
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike, atomic_path
 from tripletnet.retrieval.encode import encode
-from tripletnet.training.callbacks import Callback
+from tripletnet.training.callbacks import Callback, write_rows
 from tripletnet.training.held_out import HeldOut
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ class Validation(Callback):
         After how many training images to measure; also after the last.
     patience : int, optional
         Stop after so many measurements in a row without a better one; never by default.
+    table : str or Path, optional
+        A CSV file for the measurements, written anew after each.
 
     Attributes
     ----------
@@ -51,13 +53,19 @@ class Validation(Callback):
     """
 
     def __init__(
-        self, held_out: HeldOut, best: PathLike, every: int, patience: Optional[int] = None
+        self,
+        held_out: HeldOut,
+        best: PathLike,
+        every: int,
+        patience: Optional[int] = None,
+        table: Optional[PathLike] = None,
     ) -> None:
         if patience is not None and patience < 1:
             raise InputError(f"patience is {patience}: give 1 or more")
         self._held_out = held_out
         self._every = every
         self._patience = patience
+        self._table = table
         self._worse = 0
         self.best = Path(best)
         self.rows: list[dict[str, float]] = []
@@ -86,6 +94,8 @@ class Validation(Callback):
             if self._patience is not None and self._worse >= self._patience:
                 trainer.stop()
         self.rows.append({"images": trainer.images_seen, measure: value})
+        if self._table is not None:
+            write_rows(self._table, self.rows)
 
     def state(self) -> Any:
         """Return the measurements."""
