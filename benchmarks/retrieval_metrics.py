@@ -13,10 +13,10 @@ as whole rankings of all would take it 160 GB. The figures that both give must a
 from __future__ import annotations
 
 import argparse
-import resource
 import time
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, Callable
 
 import numpy as np
@@ -74,9 +74,16 @@ def calculator(data: EncodedImages, queries: int, whole: bool) -> Judge:
     return run
 
 
-def peak_gigabytes() -> float:
-    """Return the most memory that this process has had so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+def forget_peak() -> None:
+    """Let the most memory that this process has had be what it has now."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def gigabytes(kind: str) -> float:
+    """Return the memory of this process: of kind VmRSS now, of kind VmHWM at the most."""
+    status = Path("/proc/self/status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith(f"{kind}:"))
+    return int(line.split()[1]) / 2**20
 
 
 def prepare(count: int, queries: int, options: argparse.Namespace) -> Work:
@@ -85,7 +92,6 @@ def prepare(count: int, queries: int, options: argparse.Namespace) -> Work:
     data = test if count <= len(test) else train
     assert data.labels is not None
     data = EncodedImages(data.codes[:count], data.labels[:count])
-    # in the order of their needs: the peak is that of the process so far
     makers: dict[str, Callable[[], Judge]] = {
         OURS: lambda: partial(ours, data, queries),
         FIRST_R: lambda: calculator(data, queries, whole=False),
@@ -94,13 +100,13 @@ def prepare(count: int, queries: int, options: argparse.Namespace) -> Work:
     judges, left_out = make_all(makers)
     figures: dict[str, Mapping[str, float]] = {}
     peaks: dict[str, float] = {}
-    before = peak_gigabytes()
 
     def seconds(name: str) -> float:
-        start = time.perf_counter()
+        forget_peak()
+        before, start = gigabytes("VmRSS"), time.perf_counter()
         figures[name] = judges[name]()
         taken = time.perf_counter() - start
-        peaks.setdefault(name, peak_gigabytes() - before)
+        peaks[name] = max(peaks.get(name, 0.0), gigabytes("VmHWM") - before)
         return taken
 
     def agreed() -> dict[str, Any]:
