@@ -188,12 +188,12 @@ def judge(
             f"({len(second):,}). All other figures are of all {len(test):,} test codes."
         )
     tried = test if validation is not None else test.subset(second)
-    if not tried.has_pairs:
+    threshold = _threshold(validation or test.subset(first), target, value, measure, seed, told)
+    if threshold is not None and not tried.has_pairs:
         told.append(
             "How the threshold does on other codes is not told: no class has two codes in the half "
             "that it was not chosen on."
         )
-    threshold = _threshold(validation or test.subset(first), target, value, measure, seed, told)
     found = compare_all(test, threshold, seed, tried, measure)
     unseen = None
     if held_out is not None and len(held_out):

@@ -14,7 +14,7 @@ import numpy as np
 
 from tripletnet.data.decode import ImageError, decode_image, read_bytes
 from tripletnet.data.pictures import list_pictures
-from tripletnet.data.scan import LeftOut
+from tripletnet.data.scan import NO_IMAGE, LeftOut
 from tripletnet.distances import Distance
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike
@@ -137,9 +137,10 @@ def search_pictures(
     k = min(k, max(1, len(index)))
     listing = list_pictures(paths)
     for item in listing.left_out:
-        if left_out is None:
+        if left_out is not None:
+            left_out(item)
+        elif not item.reason.startswith(NO_IMAGE):
             raise InputError(f"{item.path}: {item.reason}")
-        left_out(item)
     size = (encoder.image_size, encoder.image_size)
 
     def read(file: str) -> Union[_Query, LeftOut]:
