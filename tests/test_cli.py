@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tripletnet.cli import main
 from tripletnet.presets import PRESETS
 
 TRIPLETNET = [sys.executable, "-m", "tripletnet"]
@@ -55,23 +56,6 @@ def test_version():
         (("train", "--pairs", "p.csv", "--out", "x", "--test", "0.1"), "--test is for data with"),
         (("train", "--pairs", "p.csv", "--out", "x"), "p.csv: cannot be read"),
         (("train", "digits", "--validation-file", "v.csv", "--out", "x"), "goes with --triplets"),
-        (
-            ("train", "digits", "--hold-out-classes", "3", "--out", "x"),
-            "--hold-out-classes is for folders of images and does not go with digits",
-        ),
-        (
-            ("train", "cifar10", "--positives", "augment", "--size", "8", "--out", "x"),
-            "--size is for folders of images",
-        ),
-        (("train", "digits", "--patience", "3", "--out", "x"), "patience: nothing is held out"),
-        (
-            ("train", "digits", "--temperature", "0.1", "--out", "x"),
-            "--temperature: the loss 'triplet' has none",
-        ),
-        (
-            ("train", "digits", "--margin", "0.2", "--soft-margin", "--out", "x"),
-            "--margin and --soft-margin",
-        ),
         (("evaluate", "x"), "--out is missing"),
         (("train", "digits", "--out", "x", "--images", "0"), "images is 0"),
         (("train", "digits", "--out", "x", "--images", "many"), "invalid int value: 'many'"),
@@ -95,6 +79,36 @@ def test_a_mistake_is_one_line_and_status_2(options, said, tmp_path, monkeypatch
     assert done.stderr.startswith("tripletnet: error: ")
     assert done.stderr.count("\n") == 1
     assert said in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ("train", "digits", "--hold-out-classes", "3"),
+            "--hold-out-classes is for folders of images and does not go with digits",
+        ),
+        (
+            ("train", "cifar10", "--positives", "augment", "--size", "8"),
+            "--size is for folders of images",
+        ),
+        (("train", "digits", "--patience", "3"), "patience: nothing is held out"),
+        (
+            ("train", "digits", "--temperature", "0.1"),
+            "--temperature: the loss 'triplet' has none",
+        ),
+        (
+            ("train", "digits", "--margin", "0.2", "--soft-margin"),
+            "--margin and --soft-margin",
+        ),
+    ],
+)
+def test_what_would_be_ignored_is_refused(options, said, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([*options, "--out", str(tmp_path / "x")])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
@@ -160,7 +174,7 @@ def interrupt(
 
 def test_after_ctrl_c_and_after_kill_9_a_run_goes_on_exactly(tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    options = ["--images", "8000", "--code-size", "32", "--batch-size", "96"]
+    options = ["--images", "6000", "--code-size", "32", "--batch-size", "96"]
     assert run("train", "digits", "--out", whole, *options).returncode == 0
 
     command = [*TRIPLETNET, "train", "digits", "--out", str(broken), *options]
