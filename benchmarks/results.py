@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -15,7 +14,7 @@ import numpy as np
 from tripletnet.errors import InputError
 from tripletnet.files import read_json, write_json
 from tripletnet.processor import processor_name
-from tripletnet.runtime import versions
+from tripletnet.runtime import threads, versions
 
 RIVALS = (
     "torch",
@@ -199,7 +198,4 @@ class Store:
 
 def common_settings(rounds: int, quick: bool) -> dict[str, Any]:
     """Return what all results of one file share."""
-    from tripletnet.runtime import usable_cores
-
-    threads = int(os.environ.get("OMP_NUM_THREADS", str(usable_cores())).split(",")[0])
-    return {"rounds": rounds, "quick": quick, "threads": threads}
+    return {"rounds": rounds, "quick": quick, "threads": threads()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Mapping
 from typing import Any, Callable, TypeVar
 
@@ -78,6 +77,7 @@ TORCH_WAYS: dict[str, dict[str, Any]] = {
 
 def threads() -> int:
     """Return how many threads MXNet was given, and so every rival is."""
+    from tripletnet import runtime
     from tripletnet.backend import mx  # noqa: F401  # sets the number where nobody has
 
-    return int(os.environ["OMP_NUM_THREADS"].split(",")[0])
+    return runtime.threads()

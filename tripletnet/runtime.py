@@ -218,6 +218,15 @@ def load_gluoncv() -> types.ModuleType:
     return gluoncv
 
 
+@functools.cache
+def threads() -> int:
+    """Return how many threads libraries are given: OMP_NUM_THREADS, or one for each core."""
+    try:
+        return max(1, int(os.environ["OMP_NUM_THREADS"].split(",")[0]))
+    except (KeyError, ValueError):
+        return usable_cores()
+
+
 @contextlib.contextmanager
 def known_processor(cpuinfo: Path = CPUINFO) -> Iterator[None]:
     """Tell an old OpenBLAS that is imported inside which kernels an Intel processor can run.

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 _FOR_CLASSES = ("test", "hold_out_classes", "balance")
 #: Those for pictures in files alone, and those of a folder with classes besides.
 _FOR_FILES, _FOR_FOLDERS = ("size", "fit", "strict"), ("validation", "test", "hold_out_classes")
-_NAMED = ("cifar10", "digits")
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -78,13 +77,20 @@ def supervision_of(args: argparse.Namespace) -> str:
         )
     if args.validation_file and named in (None, "positives"):
         raise InputError("--validation-file goes with --triplets or --pairs: leave it out")
-    if args.data in _NAMED and named in (None, "positives"):
+    if _has_a_name(args) and named in (None, "positives"):
         refused = _FOR_FILES if named else (*_FOR_FILES, *_FOR_FOLDERS)
         _refuse(args, refused, "is for folders of images", args.data)
     if named is None:
         return "classes"
     _refuse(args, _FOR_CLASSES, "is for data with classes", f"--{named}")
     return "views" if named == "positives" else named
+
+
+def _has_a_name(args: argparse.Namespace) -> bool:
+    """Return whether DATA is one of the data sets that are called by name."""
+    from tripletnet.data.source import NAMED
+
+    return args.data in NAMED
 
 
 def _refuse(args: argparse.Namespace, options: Sequence[str], what_for: str, beside: str) -> None:
@@ -99,7 +105,7 @@ def kind_of(args: argparse.Namespace) -> str:
     supervision = supervision_of(args)
     if supervision != "classes":
         return supervision
-    return args.data if args.data in _NAMED else "folder"
+    return args.data if _has_a_name(args) else "folder"
 
 
 def load_examples(

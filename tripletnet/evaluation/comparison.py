@@ -142,11 +142,11 @@ def compare_all(
     shown = _shown_queries(queries, seed)
     random, worst = (_neighbours(codes, chosen, measure) for chosen in shown)
     rates = None
-    if threshold is not None and (tried is None or tried is codes):
-        rates = pairs.rates(threshold.distance)
-    elif threshold is not None and tried is not None and tried.has_pairs:
-        some = pair_distances(tried.codes, tried.labels, seed, distance=measure)
-        rates = some.rates(threshold.distance)
+    if threshold is not None and (tried is None or tried.has_pairs):
+        part = pairs
+        if tried is not None and tried is not codes:
+            part = pair_distances(tried.codes, tried.labels, seed, distance=measure)
+        rates = part.rates(threshold.distance)
     return Comparison(
         codes=codes,
         retrieval=queries.mean(),

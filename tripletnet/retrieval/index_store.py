@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
-import os
 import re
 import sys
 import types
@@ -17,7 +15,7 @@ import numpy as np
 
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike, atomic_path, read_json, write_json
-from tripletnet.runtime import known_processor, usable_cores
+from tripletnet.runtime import known_processor, threads
 
 FORMAT = 1
 DESCRIPTION = "index.json"
@@ -40,16 +38,8 @@ def load_faiss() -> types.ModuleType:
         except ModuleNotFoundError:
             raise InputError("FAISS is not installed: pip install faiss-cpu") from None
     # OpenMP keeps this number for each thread of the caller's, so it is set again and again
-    faiss.omp_set_num_threads(_threads())
+    faiss.omp_set_num_threads(threads())
     return faiss
-
-
-@functools.cache
-def _threads() -> int:
-    try:
-        return max(1, int(os.environ["OMP_NUM_THREADS"].split(",")[0]))
-    except (KeyError, ValueError):
-        return usable_cores()
 
 
 def write_index(
