@@ -11,7 +11,7 @@ from tripletnet.evaluation.metrics import retrieval_metrics
 
 #: The mean cosine, and that of the worst image, from which on codes count as the same.
 MEAN_COSINE, LEAST_COSINE = 0.999, 0.99
-#: By how much MAP@R may be lower. That of a few hundred images can come out higher by as much.
+#: By how much MAP@R may differ.
 MAP_AT_R = 0.002
 
 
@@ -38,11 +38,11 @@ class Agreement:
     map_at_r_int8: Optional[float] = None
 
     @property
-    def lost(self) -> float:
-        """By how much MAP@R is lower in int8; 0 where it is not, or not known."""
+    def difference(self) -> float:
+        """By how much MAP@R differs; 0 where it is not known."""
         if self.map_at_r_fp32 is None or self.map_at_r_int8 is None:
             return 0.0
-        return max(0.0, self.map_at_r_fp32 - self.map_at_r_int8)
+        return abs(self.map_at_r_fp32 - self.map_at_r_int8)
 
     @property
     def objection(self) -> str:
@@ -51,8 +51,8 @@ class Agreement:
             return f"the mean cosine of its codes to those of fp32 is {self.cosine:.4f}"
         if not self.least_cosine >= LEAST_COSINE:
             return f"the code of an image has cosine {self.least_cosine:.4f} to that of fp32"
-        if not self.lost <= MAP_AT_R:
-            return f"its MAP@R is {100 * self.lost:.2f} points below that of fp32"
+        if not self.difference <= MAP_AT_R:
+            return f"its MAP@R differs from that of fp32 by {100 * self.difference:.2f} points"
         return ""
 
     def to_json(self) -> dict[str, Any]:
