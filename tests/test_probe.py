@@ -13,10 +13,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from tripletnet.errors import InputError
 from tripletnet.evaluation import SVMProbe
-from tripletnet.evaluation.squared_hinge import SquaredHinge
+from tripletnet.evaluation.squared_hinge import SquaredHinge, scipy_on_one_thread
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +148,19 @@ def test_codes_are_not_copied():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < codes.nbytes / 2
+
+
+def test_only_scipy_keeps_to_one_thread_and_only_while_it_solves():
+    def threads(package: str) -> set[int]:
+        found = [lib for lib in threadpool_info() if f"{package}.libs" in lib["filepath"]]
+        return {lib["num_threads"] for lib in found}
+
+    if not (threads("scipy") and threads("numpy")):
+        pytest.skip("NumPy and SciPy share a BLAS here: there is nothing to hold back")
+    with threadpool_limits(2):
+        with scipy_on_one_thread():
+            assert (threads("scipy"), threads("numpy")) == ({1}, {2})
+        assert threads("scipy") == {2}
 
 
 def test_a_search_cut_short_warns(digits):

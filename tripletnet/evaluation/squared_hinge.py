@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
+from threadpoolctl import ThreadpoolController
 
 BLOCK_FLOATS = 2**21
 # Rows that are enough to know the Hessian by, for each of its columns.
@@ -130,10 +133,18 @@ class SquaredHinge:
         max_iter : int
             Stop after so many steps in any case.
         """
+        with scipy_on_one_thread():
+            return self._minimise(C, start, tol, max_iter)
+
+    def _minimise(
+        self, C: float, start: Optional[np.ndarray], tol: float, max_iter: int
+    ) -> Solution:
         if start is None:
             start = np.zeros((len(self._gram), self.problems))
         factor = _factor(WITHIN_MARGIN * self._gram, C)
         together = self._descend(C, start, factor, tol, min(max_iter, TOGETHER))
+        if together.solved.all():
+            return together
         weights, solved = together.weights, together.solved
         steps = [together.steps]
         for k in np.flatnonzero(~solved):
@@ -185,9 +196,9 @@ class SquaredHinge:
 
         def evaluate(point: np.ndarray) -> tuple[float, np.ndarray]:
             nonlocal value
-            weights = solve_triangular(factor, point.reshape(start.shape), lower=True, trans="T")
+            weights = _solve(factor, point.reshape(start.shape), trans="T")
             value, gradient = self.value_and_gradient(weights, C)
-            return float(value.sum()), solve_triangular(factor, gradient, lower=True).ravel()
+            return float(value.sum()), _solve(factor, gradient).ravel()
 
         def solved() -> np.ndarray:
             back = max(PATIENCE, len(history) // 3)
@@ -208,7 +219,7 @@ class SquaredHinge:
             callback=stop_when_solved,
             options={"maxiter": max_iter, "ftol": 0, "gtol": 0},
         )
-        weights = solve_triangular(factor, found.x.reshape(start.shape), lower=True, trans="T")
+        weights = _solve(factor, found.x.reshape(start.shape), trans="T")
         return Solution(weights, self.value_and_gradient(weights, C)[0], found.nit, solved())
 
     def _finish(self, C: float, start: np.ndarray, tol: float, max_iter: int) -> Solution:
@@ -230,4 +241,21 @@ def _factor(gram: np.ndarray, C: float) -> np.ndarray:
     """Return the lower Cholesky factor of I + 2 C gram."""
     matrix = 2 * C * gram
     matrix[np.diag_indices_from(matrix)] += 1
-    return cholesky(matrix, lower=True, overwrite_a=True)
+    return np.linalg.cholesky(matrix)
+
+
+def _solve(factor: np.ndarray, values: np.ndarray, trans: str = "N") -> np.ndarray:
+    """Solve for a lower Cholesky factor, or its transpose ("T")."""
+    return solve_triangular(factor, values, lower=True, trans=trans, check_finite=False)
+
+
+def scipy_on_one_thread() -> AbstractContextManager[Any]:
+    """Let SciPy compute on one thread where it has a BLAS of its own, as its wheels do.
+
+    Threads of an OpenBLAS go on spinning for a while when their work is done. Where NumPy's and
+    SciPy's take turns, each thus holds up the other; with one thread SciPy has none that spins.
+    """
+    controller = ThreadpoolController()
+    paths = [Path(library.filepath) for library in controller.lib_controllers]
+    own = [str(p) for p in paths if "scipy" in (p.parent.name.split(".")[0], p.parent.parent.name)]
+    return controller.select(filepath=own).limit(limits=1)
