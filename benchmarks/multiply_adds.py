@@ -26,10 +26,13 @@ def by_layer(network: EncoderBlock) -> list[tuple[str, int]]:
     layers = []
     for node in nodes:
         if node["op"] in ("Convolution", "FullyConnected"):
-            weight = nodes[node["inputs"][1][0]]["name"]
+            taken = weight = nodes[node["inputs"][1][0]]
+            while weight["op"] != "null":  # a kernel that is made of the weights
+                weight = nodes[weight["inputs"][0][0]]
+            kernel = taken["name"] if taken is weight else f"{taken['name']}_output"
             output = shape_of[f"{node['name']}_output"]
-            # a convolution uses its weights at every point, a dense layer once
-            layers.append((weight, math.prod(shape_of[weight]) * math.prod(output[2:])))
+            # a convolution uses its kernel at every point, a dense layer once
+            layers.append((weight["name"], math.prod(shape_of[kernel]) * math.prod(output[2:])))
     return layers
 
 

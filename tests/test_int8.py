@@ -105,6 +105,19 @@ def test_what_is_folded(pixels):
     assert operators(pooled)[3:11] == moved * 2
 
 
+def test_average_pooling_stays_before_a_convolution_that_pads(pixels):
+    class Padded(TripletCNN):
+        def make_layers(self) -> mx.gluon.HybridBlock:
+            layers = nn.HybridSequential()
+            layers.add(nn.AvgPool2D(2, strides=1), nn.Conv2D(8, 3, padding=1, in_channels=3))
+            layers.add(nn.Flatten(), nn.Dense(self.code_size, in_units=8 * 15 * 15))
+            return layers
+
+    graph = Graph.of(ready(Padded, pixels))
+    fold(graph)
+    assert operators(graph)[3:5] == ["Pooling", "Convolution"]
+
+
 def test_a_first_layer_that_pads_keeps_the_normalisation(pixels):
     class Padded(TripletCNN):
         def make_layers(self) -> mx.gluon.HybridBlock:

@@ -10,6 +10,7 @@ from typing import Any, Optional
 
 import numpy as np
 
+from tripletnet.backend import mx
 from tripletnet.int8.graph import INPUT, Graph, Node
 
 #: Does nothing, and stands between what must not be joined.
@@ -24,6 +25,7 @@ def fold(graph: Graph) -> str:
     It is empty where the pixels are normalised before the first layer.
     """
     drop_dropout(graph)
+    compute_parameters(graph)
     before_max_pooling(graph)
     fold_average_pooling(graph)
     keep_activations_apart(graph)
@@ -82,23 +84,33 @@ def keep_activations_apart(graph: Graph) -> None:
                 graph.insert_after(source, APART, f"{node['name']}_apart", {})
 
 
-def fold_average_pooling(graph: Graph) -> None:
-    """Make average pooling of stride 1 a part of the convolution before it.
-
-    The mean of k x k neighbours of a convolution is a convolution whose kernel is the mean of the
-    k x k shifted ones, k - 1 larger. It multiplies more, and saves to write and read all outputs;
-    and what follows, a ReLU, becomes part of it, too.
-    """
+def compute_parameters(graph: Graph) -> None:
+    """Compute once what depends on parameters alone, such as the pooling of a kernel."""
     for node in list(graph.operators()):
-        pooling = graph.only_consumer(node) if node["op"] == "Convolution" else None
-        if pooling is None or pooling["op"] != "Pooling" or not _is_plain_average(pooling):
+        inputs = graph.inputs(node)
+        if inputs and all(taken["name"] in graph.parameters for taken in inputs):
+            values = [mx.nd.array(graph.values(taken)) for taken in inputs]
+            result = getattr(mx.nd, node["op"])(*values, **node.get("attrs", {}))
+            graph.replace_by_parameter(node, result.asnumpy())
+
+
+def fold_average_pooling(graph: Graph) -> None:
+    """Make average pooling of stride 1 a part of the convolution behind it.
+
+    A convolution of the means of k x k neighbours is a convolution whose kernel is the mean of the
+    k x k shifted ones, k - 1 larger. It multiplies more, and saves to write and read all that it
+    takes, in whole numbers a second time.
+    """
+    for pooling in list(graph.operators()):
+        node = graph.only_consumer(pooling)
+        if pooling["op"] != "Pooling" or not _is_plain_average(pooling):
             continue
-        kernel, window = _pair(node, "kernel"), _pair(pooling, "kernel")
-        if _pair(node, "dilate", (1, 1)) != (1, 1) or len(kernel) != 2:
+        if node is None or not _is_plain_convolution(node) or graph.inputs(node)[0] is not pooling:
             continue
         weights = graph.inputs(node)[1]
         if graph.only_consumer(weights) is None:
             continue
+        kernel, window = _pair(node, "kernel"), _pair(pooling, "kernel")
         values = graph.values(weights)
         larger = tuple(k + w - 1 for k, w in zip(kernel, window))
         sums = np.zeros((*values.shape[:2], *larger), np.float64)
@@ -190,6 +202,14 @@ def _is_plain_average(pooling: Node) -> bool:
     unpadded = _pair(pooling, "pad", (0, 0)) == (0, 0)
     single = _pair(pooling, "stride", (1, 1)) == (1, 1)
     return plain and unpadded and single and _option(pooling, "pool_type") == "avg"
+
+
+def _is_plain_convolution(node: Node) -> bool:
+    """Return whether a convolution of images pads and dilates nothing."""
+    if node["op"] != "Convolution" or len(_pair(node, "kernel")) != 2:
+        return False
+    undilated = _pair(node, "dilate", (1, 1)) == (1, 1)
+    return undilated and max(_pair(node, "pad", (0, 0))) == 0
 
 
 def _option(node: Node, name: str, default: str = "") -> str:

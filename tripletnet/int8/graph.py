@@ -87,6 +87,12 @@ class Graph:
         self._redirect(node, [node["inputs"][0], *([place, 0, 0] for place in places)])
         self._sort()
 
+    def replace_by_parameter(self, node: Node, values: np.ndarray) -> None:
+        """Make a node a parameter of its own."""
+        node.update(op="null", attrs={}, inputs=[])
+        self.parameters[node["name"]] = mx.nd.array(values, dtype="float32")
+        self._sort()
+
     def insert_after(self, node: Node, operator: str, name: str, options: dict[str, str]) -> None:
         """Put an operator behind `node`, for all that take from it to take from."""
         place, start = len(self._nodes), self._nodes.index(node)

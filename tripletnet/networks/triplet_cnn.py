@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tripletnet.backend import mx
+from tripletnet.networks.averaged import AveragedConv2D
 from tripletnet.networks.base import EncoderBlock
 
 
@@ -32,17 +33,16 @@ class TripletCNN(EncoderBlock):
     trains_in_bf16 = True
 
     def make_layers(self) -> mx.gluon.HybridBlock:
-        """Return convolutions, poolings, ReLUs and the dense layer."""
+        """Return convolutions with their poolings, ReLUs and the dense layer."""
         nn = mx.gluon.nn
         layers = nn.HybridSequential()
         channels = 3
-        for kernel in (5, 3, 3):
-            layers.add(
-                nn.Conv2D(32, kernel, in_channels=channels),
-                nn.AvgPool2D(2, strides=1),
-                nn.Activation("relu"),
-            )
+        # stored weights are found by their layer's place in the article's list, pooling counted
+        for place, kernel in ((0, 5), (3, 3), (6, 3)):
+            layers.register_child(AveragedConv2D(32, kernel, channels), str(place))
+            layers.register_child(nn.Activation("relu"), str(place + 2))
             channels = 32
         left = self.image_size - 11
-        layers.add(nn.Flatten(), nn.Dense(self.code_size, in_units=left * left * 32))
+        layers.register_child(nn.Flatten(), "9")
+        layers.register_child(nn.Dense(self.code_size, in_units=left * left * 32), "10")
         return layers
