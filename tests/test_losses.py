@@ -32,6 +32,7 @@ from tripletnet.losses import (
     supervised_contrastive,
     triplet_hinge,
 )
+from tripletnet.losses.log_sum_exp import masked_softplus
 from tripletnet.losses.mining import BatchHard, PairMasks
 from tripletnet.training.callbacks import Callback
 
@@ -628,3 +629,23 @@ def test_mining_follows_from_seed_and_step(striped_images, changes):
         np.testing.assert_array_equal(array, state.arrays[name])
     if "loss" in changes:
         assert not (state.arrays["weight/loss/boundary"] == 1.2).all()
+
+
+def test_the_softplus_of_a_sum_neither_overflows_nor_vanishes():
+    random = np.random.default_rng(0)
+    scores = random.normal(size=(6, 6)) * np.array([[0], [1], [30], [300], [1e4], [5]])
+    mask = random.random((6, 6)) < 0.6
+    np.fill_diagonal(mask, False)
+    mask[0] = False  # nothing counts: log(1 + 0)
+    x = mx.nd.array(scores)
+    x.attach_grad()
+    with mx.autograd.record():
+        found = masked_softplus(x, mx.nd.array(mask))
+    found.backward()
+
+    marked = np.where(mask, scores, -np.inf)
+    expected = np.logaddexp.reduce(np.column_stack([np.zeros(6), marked]), axis=1)
+    np.testing.assert_allclose(found.asnumpy(), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        x.grad.asnumpy(), np.exp(marked - expected[:, None]), rtol=1e-4, atol=1e-6
+    )

@@ -10,7 +10,7 @@ from tripletnet.backend import mx
 from tripletnet.distances import Distance
 from tripletnet.errors import InputError
 from tripletnet.losses.batch import BatchLoss
-from tripletnet.losses.log_sum_exp import masked_log_sum_exp, softplus
+from tripletnet.losses.log_sum_exp import masked_softplus
 from tripletnet.losses.mining import PairMasks, pair_masks
 from tripletnet.registry import DISTANCES
 
@@ -61,7 +61,7 @@ def multi_similarity(
     similarities : NDArray of float32, shape (N, N)
         Of each pair, from -1 to 1.
     same, diff : NDArray of float32, shape (N, N) each
-        1 for the same and the different pairs that count, else 0.
+        1 for the same and the different pairs that count, else 0; no image pairs with itself.
     alpha, beta : float
         How sharply the hardest same and the hardest different pairs stand out.
     threshold : float
@@ -79,9 +79,9 @@ def multi_similarity(
     Deep Metric Learning", CVPR, equation 15.
     """
     beyond = similarities - threshold
-    of_same = softplus(masked_log_sum_exp(-alpha * beyond, same)) / alpha
-    of_diff = softplus(masked_log_sum_exp(beta * beyond, diff)) / beta
-    return (of_same + of_diff).reshape(-1)
+    of_same = masked_softplus(-alpha * beyond, same) / alpha
+    of_diff = masked_softplus(beta * beyond, diff) / beta
+    return of_same + of_diff
 
 
 class MultiSimilarity(BatchLoss):
