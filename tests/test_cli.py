@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tripletnet.cli import main
@@ -110,6 +111,17 @@ def test_what_would_be_ignored_is_refused(options, said, tmp_path, capsys):
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("options", [("--precision", "int8"), ("--device", "gpu")])
+def test_codes_that_are_made_take_no_options_of_an_encoder(options, tmp_path, capsys):
+    codes = tmp_path / "codes.npz"
+    np.savez(codes, codes=np.eye(3, dtype=np.float32))
+    with pytest.raises(SystemExit) as ended:
+        main(["index", str(codes), "--out", str(tmp_path / "x"), *options])
+    assert ended.value.code == 2
+    assert f"index: {options[0]}: the codes are made already" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
 
 
 def test_train_writes_a_run_folder_and_resume_finds_it_finished(tmp_path):

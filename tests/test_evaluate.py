@@ -63,6 +63,7 @@ def test_what_a_person_reads(codes_file, tmp_path, capsys):
         (["--precision-target", "0"], "makes no sense"),
         (["--precision", "int8"], "--precision: a file of codes has no encoder"),
         (["--root", "x"], "--root: a file of codes has no encoder"),
+        (["--device", "gpu"], "--device: a file of codes has no encoder"),
     ],
 )
 def test_what_codes_cannot_have_is_refused(codes_file, tmp_path, options, complaint):

@@ -153,6 +153,7 @@ def _judge_codes(args: argparse.Namespace, wish: dict[str, Any]) -> Judgement:
     for option, given in (
         ("control", args.control),
         ("precision", args.precision != "fp32"),
+        ("device", args.device != "cpu"),
         ("root", args.root),
     ):
         if given:

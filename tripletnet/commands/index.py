@@ -187,8 +187,12 @@ def _encoded(args: argparse.Namespace) -> tuple[EncodedImages, Optional[float]]:
     if not args.source.is_dir():
         if args.images:
             raise InputError(f"{args.source}: to index pictures, name the run folder first")
-        if args.precision != "fp32":
-            raise InputError("index: --precision: the codes are made already: leave it out")
+        for option, given in (
+            ("precision", args.precision != "fp32"),
+            ("device", args.device != "cpu"),
+        ):
+            if given:
+                raise InputError(f"index: --{option}: the codes are made already: leave it out")
         encoded = read_codes(args.source, mapped=True)
         run = args.run_folder or (Path(encoded.run) if encoded.run else None)
         if args.run_folder is not None:
