@@ -5,7 +5,8 @@
     python -m benchmarks --out docs/benchmarks.json --page docs/benchmarks.md
 
 Each benchmark runs in a process of its own and stores each result as it comes, so that the same
-command goes on where it was stopped. Where all results are stored, only the page is written.
+command goes on where it was stopped. Where all results are stored, only the page is written. With
+--again, what --only names is measured anew.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from benchmarks.page import check_marks, mark, origins, processor, put_between, 
 from benchmarks.registry import BENCHMARKS
 from benchmarks.results import Store, common_settings
 from tripletnet.command import CommandParser, run_command
+from tripletnet.errors import InputError
 
 
 def run(name: str, args: argparse.Namespace) -> str:
@@ -50,6 +52,8 @@ def write_page(page: Path, names: list[str], store: Store) -> None:
     results = store.results
     for name in names:
         if not results_of(name, results):
+            if name in store.content["failed"]:  # rather than leave figures of another file
+                put_between(page, mark(name), f"Not measured: {store.content['failed'][name]}.")
             continue
         module, _, function = BENCHMARKS[name].section.partition(":")
         write = getattr(import_module(module), function)
@@ -69,6 +73,7 @@ def parser() -> CommandParser:
     add("--out", type=Path, required=True, metavar="FILE.json", help="where results are stored")
     add("--page", type=Path, metavar="FILE.md", help="put the tables and plots between its marks")
     add("--only", nargs="+", choices=list(BENCHMARKS), metavar="NAME", help=f"some of {names}")
+    add("--again", action="store_true", help="measure those of --only anew")
     add_common(options)
     # what Ctrl-C leaves behind is taken up by the same command
     options.set_defaults(goes_on=True)
@@ -80,10 +85,15 @@ def main(args: argparse.Namespace) -> int:
     names = args.only or list(BENCHMARKS)
     if args.page is not None:  # before half an hour of measuring, not after it
         check_marks(args.page, [mark(name) for name in ["overview", *names]])
+    if args.again and not args.only:
+        raise InputError("--again: name what is to be measured anew: --only NAME")
     settings = common_settings(args.rounds, args.quick)
+    if args.again:
+        for name in names:
+            Store(args.out, settings).forget(name)
     failed = False
     for name in names:
-        if Store(args.out, settings).is_finished(name):
+        if Store(args.out, settings).is_finished(name, BENCHMARKS[name].arguments):
             print(f"{name}: stored already", file=sys.stderr)
             continue
         reason = run(name, args)
@@ -92,7 +102,7 @@ def main(args: argparse.Namespace) -> int:
             store.fail(name, reason)
             failed = True
         else:
-            store.finish(name)
+            store.finish(name, BENCHMARKS[name].arguments)
     if args.page is not None:
         write_page(args.page, names, Store(args.out, settings))
     return int(failed)

@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Callable, Optional
 
+from threadpoolctl import threadpool_limits
+
 from benchmarks.contest import Contest
 from benchmarks.page import as_text
 from benchmarks.results import Store, common_settings
+from benchmarks.rivals import threads
 from tripletnet.command import CommandParser, run_command
 from tripletnet.errors import InputError
 
@@ -64,9 +67,12 @@ def run_benchmark(
     def main(options: argparse.Namespace) -> None:
         settings = common_settings(options.rounds, options.quick)
         store = Store(options.json, settings) if options.json else None
+        # NumPy's BLAS is loaded by now and has taken all processors, cores or not
+        threadpool_limits(threads(), user_api="blas")
         for contest in contests(options):
             if store is not None:
                 if contest.name in store:
+                    store.check_settings(contest.name, contest.settings)
                     print(f"{contest.name}: stored already", file=sys.stderr, flush=True)
                     continue
                 store.check_origin(contest.name)

@@ -141,7 +141,7 @@ def measure(task: tuple[str, int]) -> tuple[list[float], float]:
             optimizer.step(1)
             mx.nd.waitall()
         speeds.append(BATCH * steps / (time.perf_counter() - start))
-    return speeds[1:], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return speeds[1:], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
 def speed(options: argparse.Namespace) -> None:

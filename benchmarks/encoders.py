@@ -82,7 +82,10 @@ def check_same_codes(encoders: dict[str, Encode], pixels: np.ndarray) -> dict[st
     reference = next(iter(codes.values()))
     cosines = {name: float((found * reference).sum(axis=1).min()) for name, found in codes.items()}
     for name, cosine in cosines.items():
-        lowest = next(least for kind, least in LOWEST_COSINE.items() if kind in name)
+        kinds = [kind for kind in LOWEST_COSINE if kind in name]
+        if not kinds:
+            raise SystemExit(f"{name}: name it with its precision: {', '.join(LOWEST_COSINE)}")
+        lowest = LOWEST_COSINE[kinds[0]]
         if not cosine >= lowest:
             raise SystemExit(f"{name}: its codes have cosine {cosine} to ours: another network")
     return cosines

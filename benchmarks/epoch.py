@@ -60,30 +60,34 @@ class AlteredImages:
         return np.ascontiguousarray(image.transpose(2, 0, 1))
 
 
-def learn(step: Step, batches: Iterable[Any], numpy: Callable[[Any], np.ndarray]) -> float:
-    """Return the images/s of learning from batches, without the first ones."""
-    start, seen = 0.0, 0
+def learn(
+    step: Step, batches: Iterable[Any], numpy: Callable[[Any], np.ndarray], count: int
+) -> float:
+    """Return the images/s of learning from `count` batches, without those before and behind them.
+
+    Those behind are not learnt from: they are made while the last ones that count are.
+    """
+    moments = []
     wait: Callable[[], float] = float
     for number, batch in enumerate(batches):
-        if number == WARM_UP:
+        if number in (WARM_UP, WARM_UP + count):
             wait()
-            start, seen = time.perf_counter(), 0
-        pixels = numpy(batch)
-        wait = step(pixels)
-        seen += len(pixels)
-    wait()
-    return seen / (time.perf_counter() - start)
+            moments.append(time.perf_counter())
+        if number < WARM_UP + count:
+            wait = step(numpy(batch))
+    start, end = moments
+    return count * len(batch) / (end - start)
 
 
-def gluon_loader(images: ImageSet, order: list[list[int]]) -> Callable[[Step], float]:
+def gluon_loader(images: ImageSet, order: list[list[int]], count: int) -> Callable[[Step], float]:
     """Return what trains on the batches of Gluon's DataLoader."""
     loader = mx.gluon.data.DataLoader(
         AlteredImages(images), batch_sampler=order, num_workers=threads()
     )
-    return lambda step: learn(step, loader, lambda batch: batch.asnumpy())
+    return lambda step: learn(step, loader, lambda batch: batch.asnumpy(), count)
 
 
-def torch_loader(images: ImageSet, order: list[list[int]]) -> Callable[[Step], float]:
+def torch_loader(images: ImageSet, order: list[list[int]], count: int) -> Callable[[Step], float]:
     """Return what trains on the batches of PyTorch's DataLoader."""
     (data,) = require("torch.utils.data")
     loader = data.DataLoader(
@@ -93,7 +97,8 @@ def torch_loader(images: ImageSet, order: list[list[int]]) -> Callable[[Step], f
         persistent_workers=True,
         multiprocessing_context="fork",
     )
-    return lambda step: learn(step, loader, lambda batch: batch.numpy())
+    iter(loader)  # the workers begin
+    return lambda step: learn(step, loader, lambda batch: batch.numpy(), count)
 
 
 def prepare(name: str, precision: str, batch: int, batches: int, quick: bool) -> Work:
@@ -104,10 +109,11 @@ def prepare(name: str, precision: str, batch: int, batches: int, quick: bool) ->
     pixels = np.zeros((batch, 3, side, side), dtype=np.uint8)
     config = TrainingConfig(images=1, batch_size=batch)
     sampler = make_sampler(RandomTriplets(), images, config)
-    order = [sampler.indices(step).tolist() for step in range(WARM_UP + batches)]
+    made_ahead = 2 * threads()  # by either DataLoader
+    order = [sampler.indices(step).tolist() for step in range(WARM_UP + batches + made_ahead)]
     # workers begin before the threads of the rivals do, which a fork does not take along
-    through_gluon = gluon_loader(images, order)
-    loaders, missing = make_all({"PyTorch": partial(torch_loader, images, order)})
+    through_gluon = gluon_loader(images, order, batches)
+    loaders, missing = make_all({"PyTorch": partial(torch_loader, images, order, batches)})
     rivals, left_out = rival_steps(name, network, pixels, (f"{precision}, channels_last",))
     slots: dict[str, Callable[[], float]] = {
         f"tripletnet {precision}": partial(

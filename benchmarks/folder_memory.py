@@ -24,7 +24,7 @@ def own_memory() -> float:
     """Return the anonymous memory of this process in MB."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("RssAnon"):
-            return int(line.split()[1]) / 1e3
+            return int(line.split()[1]) * 1024 / 1e6
     raise SystemExit("this system does not tell RssAnon")
 
 

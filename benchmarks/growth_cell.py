@@ -46,7 +46,7 @@ def main(kind: str, name: str, batch: int, code_size: int, image_size: int, turn
     else:
         encode = our_encode(network)
         found = rates(lambda: encode(pixels), batch, turns)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     print(json.dumps({"images_per_second": found, "peak_megabytes": round(peak)}))
 
 

@@ -23,8 +23,8 @@ from tripletnet.int8.calibration import Calibration
 from tripletnet.int8.making import make_int8
 
 INT8, FP32 = "tripletnet int8", "tripletnet fp32"
-# of PyTorch the layout that suits it best
-RIVALS = ("channels_last", "ONNX Runtime", "OpenVINO")
+# of PyTorch the layout that suits it best, and compiled
+KINDS = ("channels_last", "compiled", "ONNX Runtime", "OpenVINO")
 
 
 def prepare(name: str, batch: int) -> Work:
@@ -34,7 +34,7 @@ def prepare(name: str, batch: int) -> Work:
     made = make_int8(network, name, Calibration(pixels.transpose(0, 2, 3, 1)))
     if made.quantised is None:
         raise SystemExit(f"{name}: {made.refusal}")
-    rivals, left_out = rival_encoders(name, network, pixels, RIVALS)
+    rivals, left_out = rival_encoders(name, network, pixels, KINDS)
     ours = {FP32: our_encode(network), INT8: our_encode(made.quantised.block())}
     cosines = check_same_codes({**ours, **rivals}, pixels)
     encoders = {INT8: ours[INT8], FP32: ours[FP32], **rivals}

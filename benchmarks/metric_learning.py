@@ -61,8 +61,8 @@ def _made(loss: str, mining: str, options: dict[str, Any]) -> tuple[Any, Any]:
         # as ours: over the active ones of all triplets, over all of those that are mined
         reducer = reducers.AvgNonZeroReducer() if mining == "all" else reducers.MeanReducer()
         function = losses.TripletMarginLoss(margin=1.0, distance=squared, reducer=reducer)
-    elif loss == "multi-similarity":
-        function = losses.MultiSimilarityLoss()
+    elif loss == "multi-similarity":  # whose pairs ours always mines, as its paper has it
+        return losses.MultiSimilarityLoss(), miners.MultiSimilarityMiner(epsilon=0.1)
     else:
         function = losses.SupConLoss(**options)
     chosen = {

@@ -43,10 +43,12 @@ def milliseconds(work: Callable[[], object], times: int) -> float:
 
 
 def codes_and_labels(batch: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return codes of unit length in all directions, and their classes."""
-    codes = np.random.default_rng(0).normal(size=(batch, 1024))
+    """Return codes of unit length, somewhat nearer to those of their class, and the classes."""
+    random = np.random.default_rng(0)
+    labels = np.arange(batch) % CLASSES
+    codes = random.normal(size=(batch, 1024)) + 0.5 * random.normal(size=(CLASSES, 1024))[labels]
     codes /= np.linalg.norm(codes, axis=1, keepdims=True)
-    return codes.astype(np.float32), np.arange(batch) % CLASSES
+    return codes.astype(np.float32), labels
 
 
 def prepare_shares(batch: int) -> Work:
@@ -104,7 +106,9 @@ def prepare_loss(loss: str, mining: str, options: dict[str, Any], batch: int) ->
     for name, (value, gradient) in found.items():
         apart = sideways(gradient - our_gradient, codes)
         off = max(abs(value - ours), float(np.abs(apart).max() / np.abs(our_gradient).max()))
-        if not off < 1e-3 and "weighted" not in mining:  # which draws by chance
+        if mining == "distance-weighted":  # which draws by chance
+            off = abs(value / ours - 1) / 50
+        if not off < 1e-3:
             raise SystemExit(f"{name}: loss {value}, ours {ours}; the larger difference is {off}")
     return Work(
         {name: partial(milliseconds, work, LOSSES) for name, work in works.items()},

@@ -14,6 +14,7 @@ from tripletnet.errors import InputError
 from tripletnet.files import write_text
 
 END = "<!-- end -->"
+_START = "<!-- made by python -m benchmarks: "
 _READINGS = {"rate": "{} is times as fast", "time": "{} is times as fast", "share": "% of {}"}
 _BEST_OF_SGEMM = "of sgemm"
 
@@ -40,7 +41,7 @@ def rows(result: Result) -> list[list[str]]:
     alone = len(result.samples) == 1
     heading = ["", result.unit]
     if not alone:
-        heading.append(_READINGS[result.reading].format(f"{result.first}"))
+        heading.append(_READINGS[result.reading].format(result.first))
     shared = result.sgemm_share() is not None
     table = [[*heading, *[_BEST_OF_SGEMM] * shared, *extra]]
     for name in result.samples:
@@ -82,8 +83,9 @@ def as_text(result: Result) -> str:
 
 def as_markdown(result: Result) -> str:
     """Return a result for a page: its title, table and remarks."""
-    heading, *others = (f"| {' | '.join(row)} |" for row in rows(result))
-    rule = "|" + "---|" * len(rows(result)[0])
+    table = rows(result)
+    heading, *others = (f"| {' | '.join(row)} |" for row in table)
+    rule = "|" + "---|" * len(table[0])
     text = "\n".join([f"**{result.title}** ({_rounds(result)})", "", heading, rule, *others])
     said = remarks(result)
     return f"{text}\n\n{' '.join(said)}" if said else text
@@ -107,14 +109,16 @@ def section(benchmark: str, results: Sequence[Result], command: str, images: Pat
 
 def origins(content: Mapping[str, Any]) -> str:
     """Return on what machines and with what versions the results were measured."""
-    threads, told = content["settings"]["threads"], content["origins"]
+    told = content["origins"]
     texts = []
     for origin in _different(told.values()):
         names = ", ".join(f"`{name}`" for name in told if told[name] == origin)
         known = {name: version for name, version in origin["versions"].items() if version}
         versions = ", ".join(f"{name} {version}" for name, version in known.items())
-        machine = f"{origin['machine']['processor']} ({origin['machine']['system']})"
-        texts.append(f"Measured with {threads} threads on {machine}: {names}, with {versions}.")
+        where = origin["machine"]
+        machine = f"{where['threads']} threads on {where['processor']} ({where['system']})"
+        commit = f" (commit {origin['revision']})" if origin["revision"] else ""
+        texts.append(f"Measured with {machine}: {names}, with {versions}{commit}.")
     failed = [f"`{name}` ({reason})" for name, reason in content["failed"].items()]
     texts += [f"Failed: {', '.join(failed)}."] * bool(failed)
     return "\n\n".join(texts)
@@ -135,7 +139,7 @@ def _different(values: Iterable[Any]) -> list[Any]:
 
 def mark(name: str) -> str:
     """Return the line that a section of the page begins with."""
-    return f"<!-- made by python -m benchmarks: {name} -->"
+    return f"{_START}{name} -->"
 
 
 def check_marks(path: Path, starts: Sequence[str]) -> None:
@@ -163,7 +167,7 @@ def _split(path: Path, start: str) -> tuple[str, str]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file: give a page that has the marks") from None
     before, found, rest = page.partition(start)
-    _, end, after = rest.partition(END)
-    if not (found and end):
+    between, end, after = rest.partition(END)
+    if not (found and end) or _START in between:
         raise InputError(f"{path}: has no lines {start} and {END}: add them where it goes")
     return before, after

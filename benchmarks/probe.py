@@ -24,6 +24,7 @@ from benchmarks.command import run_benchmark
 from benchmarks.contest import Contest, Work
 from benchmarks.patch_codes import add_code_options, chosen_codes
 from tripletnet.codes_file import EncodedImages
+from tripletnet.errors import InputError
 from tripletnet.evaluation import SVMProbe
 
 OURS, RIVAL = "SVMProbe", "LinearSVC"
@@ -45,6 +46,8 @@ def objective(svm: Any, data: EncodedImages) -> np.ndarray:
 def first(count: int, data: EncodedImages) -> EncodedImages:
     """Return the first codes of a set, whose order is random."""
     assert data.labels is not None
+    if count > len(data):
+        raise InputError(f"--codes {count}: there are {len(data):,}: give no more")
     return EncodedImages(data.codes[:count], data.labels[:count])
 
 

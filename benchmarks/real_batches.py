@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.command import run_benchmark
 from benchmarks.contest import Contest, Work
 from tripletnet.commands.learnt_from import DEFAULTS
-from tripletnet.data.batches import assemble
+from tripletnet.data.batches import AHEAD, assemble
 from tripletnet.data.cifar10 import load_cifar10
 from tripletnet.data.examples import Examples
 from tripletnet.data.sampling import UniformSampler
@@ -72,9 +72,9 @@ def speed(
     precision: str = "fp32",
 ) -> float:
     """Return the images/s of training on real batches, or on those of `source`."""
-    # one more step, so that the last one counted has a successor that runs beside it
+    # some more steps, so that as many batches are made while those counted run
     altered = ALTERED if examples.supervision == "views" else {}
-    images = (WARM_UP + steps + 1) * batch
+    images = (WARM_UP + steps + 1 + AHEAD) * batch
     rate = loss.learning_rate
     config = TrainingConfig(
         images=images, batch_size=batch, learning_rate=rate, precision=precision, **altered

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import platform
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +18,8 @@ from tripletnet.files import read_json, write_json
 from tripletnet.processor import processor_name
 from tripletnet.runtime import threads, versions
 
-RIVALS = (
+#: What rivals are installed as.
+PACKAGES = (
     "torch",
     "pytorch-metric-learning",
     "faiss-cpu",
@@ -88,13 +91,28 @@ def benchmark_of(contest: str) -> str:
 
 def machine() -> dict[str, Any]:
     """Return what the figures depend on beside the versions."""
-    return {"processor": processor_name(), "system": f"{platform.system()} {platform.machine()}"}
+    return {
+        "processor": processor_name(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "threads": threads(),
+    }
+
+
+def revision() -> Optional[str]:
+    """Return the commit that is measured, with "-dirty" if it was changed; None outside of git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=7"]
+    here = Path(__file__).parent
+    try:
+        done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
 
 
 def all_versions() -> dict[str, Optional[str]]:
     """Return the versions of what is measured; None for what is not installed."""
     found = dict(versions())
-    for package in RIVALS:
+    for package in PACKAGES:
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
@@ -104,7 +122,7 @@ def all_versions() -> dict[str, Optional[str]]:
 
 def origin() -> dict[str, Any]:
     """Return what figures that are measured here and now depend on."""
-    return {"machine": machine(), "versions": all_versions()}
+    return {"machine": machine(), "versions": all_versions(), "revision": revision()}
 
 
 class Store:
@@ -115,7 +133,7 @@ class Store:
     path : Path
         A JSON file; made with the first result.
     settings : mapping
-        What all results in it share: rounds, whether quick, threads.
+        What all results in it share: rounds, whether quick.
 
     Raises
     ------
@@ -125,7 +143,7 @@ class Store:
     Notes
     -----
     Benchmarks of one file may be measured on different machines, each told with its own; within a
-    benchmark all are of one.
+    benchmark all are of one. The file is read before it is written, as several commands may add.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
@@ -134,17 +152,25 @@ class Store:
             "settings": dict(settings),
             "origins": {},
             "results": {},
-            "finished": [],
+            "finished": {},
             "failed": {},
         }
-        if path.exists():
-            self._content = read_json(path)
-            stored = self._content.get("settings")
-            if stored != dict(settings):
-                raise InputError(
-                    f"{path}: its results are of {stored}, not {dict(settings)}: give the same "
-                    "options or another file"
-                )
+        self._read()
+        stored = self._content["settings"]
+        if stored != dict(settings):
+            raise InputError(
+                f"{path}: its results are of {stored}, not {dict(settings)}: give the same options "
+                "or another file"
+            )
+
+    def _read(self) -> None:
+        """Take in what the file holds now; others may have added to it."""
+        if not self.path.exists():
+            return
+        content = read_json(self.path)
+        if not isinstance(content, dict) or not content.keys() >= self._content.keys():
+            raise InputError(f"{self.path}: is no file of this version's results: give another")
+        self._content = content
 
     @property
     def content(self) -> Mapping[str, Any]:
@@ -161,18 +187,30 @@ class Store:
 
     def add(self, result: Result) -> None:
         """Store one more result at once."""
+        self._read()
         self._content["origins"].setdefault(result.benchmark, origin())
         self._content["results"][result.name] = asdict(result)
         write_json(self.path, self._content)
+
+    def check_settings(self, contest: str, settings: Mapping[str, Any]) -> None:
+        """Raise InputError if the stored result of a contest is of other sizes."""
+        stored = self._content["results"][contest]["settings"]
+        asked = json.loads(json.dumps(dict(settings)))
+        if stored != asked:
+            raise InputError(
+                f"{self.path}: {contest} is there of {stored}, not {asked}: give another file"
+            )
 
     def check_origin(self, contest: str) -> None:
         """Raise InputError if other contests of its benchmark were measured elsewhere."""
         benchmark = benchmark_of(contest)
         stored, here = self._content["origins"].get(benchmark), origin()
-        if stored is None or stored == here:
+        if stored is None:
             return
         there = {**stored["machine"], **stored["versions"]}
         ours = {**here["machine"], **here["versions"]}
+        if there == ours:
+            return
         differ = [name for name in {**there, **ours} if there.get(name) != ours.get(name)]
         told = ", ".join(f"{name} {there.get(name)}, here {ours.get(name)}" for name in differ)
         raise InputError(
@@ -180,22 +218,34 @@ class Store:
             "give another file"
         )
 
-    def is_finished(self, benchmark: str) -> bool:
-        """Return whether all of a benchmark's results are there."""
-        return benchmark in self._content["finished"]
+    def is_finished(self, benchmark: str, arguments: Sequence[str] = ()) -> bool:
+        """Return whether all of a benchmark's results are there, with its arguments."""
+        return self._content["finished"].get(benchmark) == list(arguments)
 
-    def finish(self, benchmark: str) -> None:
+    def finish(self, benchmark: str, arguments: Sequence[str] = ()) -> None:
         """Note that all of a benchmark's results are there."""
+        self._read()
         self._content["failed"].pop(benchmark, None)
-        self._content["finished"].append(benchmark)
+        self._content["finished"][benchmark] = list(arguments)
+        write_json(self.path, self._content)
+
+    def forget(self, benchmark: str) -> None:
+        """Take out all that is stored of a benchmark, so that it is measured again."""
+        self._read()
+        results = self._content["results"]
+        for name in [name for name in results if benchmark_of(name) == benchmark]:
+            del results[name]
+        for part in ("origins", "finished", "failed"):
+            self._content[part].pop(benchmark, None)
         write_json(self.path, self._content)
 
     def fail(self, benchmark: str, reason: str) -> None:
         """Note why a benchmark could not be finished."""
+        self._read()
         self._content["failed"][benchmark] = reason
         write_json(self.path, self._content)
 
 
 def common_settings(rounds: int, quick: bool) -> dict[str, Any]:
     """Return what all results of one file share."""
-    return {"rounds": rounds, "quick": quick, "threads": threads()}
+    return {"rounds": rounds, "quick": quick}

@@ -21,15 +21,17 @@ def require(*packages: str) -> list[Any]:
     Raises
     ------
     LeftOut
-        If one is not installed; the message tells how to install it.
+        If one is not installed, with how to install it, or is broken.
     """
     modules = []
     for package in packages:
         try:
             modules.append(importlib.import_module(package))
-        except ImportError as error:
+        except ModuleNotFoundError as error:
             missing = error.name or package
             raise LeftOut(f"{missing} is not installed: {INSTALL}") from None
+        except ImportError as error:
+            raise LeftOut(f"{package} cannot be imported ({error})") from None
     return modules
 
 

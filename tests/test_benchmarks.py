@@ -24,7 +24,7 @@ from tripletnet.errors import InputError
 from tripletnet.training import bf16
 
 ROOT = Path(__file__).parents[1]
-SETTINGS = {"rounds": 3, "quick": True, "threads": 1}
+SETTINGS = {"rounds": 3, "quick": True}
 
 
 def run(*arguments: str, hidden: str = "") -> subprocess.CompletedProcess[str]:
@@ -85,17 +85,29 @@ def test_results_are_kept_and_not_mixed_with_those_of_other_settings(tmp_path):
     assert "epoch/article" in again
     assert "epoch/other" not in again
     assert again.is_finished("epoch")
+    assert not again.is_finished("epoch", ["--network", "another"])
     assert not again.is_finished("probe")
+    again.check_settings("epoch/article", {})
+    with pytest.raises(InputError, match="give another file"):
+        again.check_settings("epoch/article", {"batch": 7})
+    store.add(result(name="mining/step"))  # which the second one does not know of
+    again.forget("epoch")
+    assert [found.name for found in Store(path, SETTINGS).results] == ["mining/step"]
     with pytest.raises(InputError, match="give the same options or another file"):
         Store(path, {**SETTINGS, "rounds": 5})
 
 
 def test_a_benchmark_is_of_one_machine_and_the_page_tells_which(tmp_path, monkeypatch):
     store = Store(tmp_path / "results.json", SETTINGS)
-    monkeypatch.setattr(results, "machine", lambda: {"processor": "Old", "system": "Linux"})
+
+    def on(processor: str) -> None:
+        there = {"processor": processor, "system": "Linux", "threads": 1}
+        monkeypatch.setattr(results, "machine", lambda: there)
+
+    on("Old")
     store.add(result())
     store.check_origin("epoch/other")
-    monkeypatch.setattr(results, "machine", lambda: {"processor": "New", "system": "Linux"})
+    on("New")
     with pytest.raises(
         InputError, match=r"part of epoch .*\(processor Old, here New\): go on there"
     ):
@@ -142,6 +154,9 @@ def test_only_what_is_between_the_marks_is_replaced(tmp_path):
     assert page.read_text() == text.replace("old", "new").format(mark("probe"), mark("mining"))
     with pytest.raises(InputError, match="epoch"):
         check_marks(page, [mark("mining"), mark("epoch")])
+    page.write_text(f"{mark('probe')}\nno end\n{mark('mining')}\n<!-- end -->\n")
+    with pytest.raises(InputError, match="probe"):  # the end is the other one's
+        put_between(page, mark("probe"), "new")
 
 
 def test_the_page_of_this_project_has_all_marks():
@@ -195,7 +210,7 @@ def test_the_command_measures_stores_goes_on_and_writes_the_page(tmp_path):
     done = run(*command, "--page", str(page), hidden=str(hidden))
     assert done.returncode == 0, done.stderr
     content = json.loads(stored.read_text())
-    assert content["finished"] == names
+    assert content["finished"] == {name: [] for name in names}
     assert all(origin["versions"]["mxnet"] for origin in content["origins"].values())
     probe = content["results"]["probe/600 C=0.1"]
     assert {name: len(taken) for name, taken in probe["samples"].items()} == {
@@ -209,13 +224,19 @@ def test_the_command_measures_stores_goes_on_and_writes_the_page(tmp_path):
 
     # one contest is missing: that one alone is measured again
     del content["results"]["retrieval_metrics/300"]
-    content["finished"] = ["probe"]
+    content["finished"] = {"probe": []}
     stored.write_text(json.dumps(content))
     again = run(*command, hidden=str(hidden))
     assert again.returncode == 0, again.stderr
     assert "probe: stored already" in again.stderr
     assert json.loads(stored.read_text())["results"]["probe/600 C=0.1"] == probe
     assert "retrieval_metrics/300" in json.loads(stored.read_text())["results"]
+
+    anew = run(*command[:3], "--only", "probe", "--again", "--out", str(stored))
+    assert anew.returncode == 0, anew.stderr
+    found = json.loads(stored.read_text())["results"]
+    assert found["probe/600 C=0.1"]["samples"] != probe["samples"]
+    assert "retrieval_metrics/300" in found
 
     other = run("--quick", "--rounds", "3", "--only", "probe", "--out", str(stored))
     assert other.returncode == 2
@@ -229,4 +250,4 @@ def test_a_benchmark_that_fails_is_told_and_the_others_go_on(tmp_path, monkeypat
     assert done.returncode == 1
     content = json.loads(stored.read_text())
     assert "set TRIPLETNET_DATA" in content["failed"]["decoding"]
-    assert content["finished"] == ["probe"]
+    assert content["finished"] == {"probe": []}

@@ -13,6 +13,9 @@ from tripletnet.data.augment import Augmentation
 from tripletnet.data.examples import Examples
 from tripletnet.data.sampling import Sampler
 
+#: Batches that are assembled in advance.
+AHEAD = 4
+
 
 def assemble(
     examples: Examples,
@@ -42,7 +45,7 @@ def batches(
     steps: range,
     augmentation: Optional[Augmentation] = None,
     seed: int = 0,
-    ahead: int = 4,
+    ahead: int = AHEAD,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the batches numbered `steps`, up to `ahead` of them assembled in advance.
 
