@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import __main__ as command
 from benchmarks import results
 from benchmarks.contest import Contest, Work
 from benchmarks.growth import axes, contests, name_of
@@ -206,8 +207,8 @@ def test_the_command_measures_stores_goes_on_and_writes_the_page(tmp_path):
     page, stored = tmp_path / "page.md", tmp_path / "results.json"
     names = ["probe", "retrieval_metrics"]
     page.write_text("".join(f"{mark(n)}\n<!-- end -->\n" for n in ["overview", *names]))
-    command = ["--quick", "--rounds", "2", "--only", *names, "--out", str(stored)]
-    done = run(*command, "--page", str(page), hidden=str(hidden))
+    options = ["--quick", "--rounds", "2", "--only", *names, "--out", str(stored)]
+    done = run(*options, "--page", str(page), hidden=str(hidden))
     assert done.returncode == 0, done.stderr
     content = json.loads(stored.read_text())
     assert content["finished"] == {name: [] for name in names}
@@ -226,21 +227,32 @@ def test_the_command_measures_stores_goes_on_and_writes_the_page(tmp_path):
     del content["results"]["retrieval_metrics/300"]
     content["finished"] = {"probe": []}
     stored.write_text(json.dumps(content))
-    again = run(*command, hidden=str(hidden))
+    again = run(*options, hidden=str(hidden))
     assert again.returncode == 0, again.stderr
     assert "probe: stored already" in again.stderr
     assert json.loads(stored.read_text())["results"]["probe/600 C=0.1"] == probe
     assert "retrieval_metrics/300" in json.loads(stored.read_text())["results"]
 
-    anew = run(*command[:3], "--only", "probe", "--again", "--out", str(stored))
-    assert anew.returncode == 0, anew.stderr
-    found = json.loads(stored.read_text())["results"]
-    assert found["probe/600 C=0.1"]["samples"] != probe["samples"]
-    assert "retrieval_metrics/300" in found
-
     other = run("--quick", "--rounds", "3", "--only", "probe", "--out", str(stored))
     assert other.returncode == 2
     assert "give the same options or another file" in other.stderr
+
+
+def test_what_is_stored_is_measured_again_only_where_that_is_asked_for(tmp_path, monkeypatch):
+    stored = tmp_path / "results.json"
+    Store(stored, SETTINGS).finish("epoch")
+    measured: list[str] = []
+    monkeypatch.setattr(command, "run", lambda name, args: measured.append(name) or "")
+
+    def main(*options: str) -> int:
+        given = [*options, "--out", str(stored), "--quick", "--rounds", "3"]
+        return command.main(command.parser().parse_args(given))
+
+    assert main("--only", "epoch") == 0 and measured == []
+    assert main("--only", "epoch", "--again") == 0 and measured == ["epoch"]
+    assert Store(stored, SETTINGS).is_finished("epoch")
+    with pytest.raises(InputError, match="--again: name what is to be measured anew"):
+        main("--again")
 
 
 def test_a_benchmark_that_fails_is_told_and_the_others_go_on(tmp_path, monkeypatch):
