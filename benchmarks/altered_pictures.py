@@ -14,6 +14,7 @@ before it had seen an image.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Callable
 
@@ -61,9 +62,9 @@ def as_set(pixels: np.ndarray) -> ImageSet:
     return ImageSet("", pixels, np.zeros(len(pixels), np.int64), ())
 
 
-def phash(pixels: np.ndarray) -> np.ndarray:
-    """Return 64 bits as +-1/8: the product of two is 1 - Hamming / 32, exactly."""
-    bits = [imagehash.phash(Image.fromarray(image)).hash.ravel() for image in pixels]
+def phash(images: Sequence[np.ndarray]) -> np.ndarray:
+    """Return pHash's 64 bits as +-1/8: squared distance is Hamming / 16, exactly."""
+    bits = [imagehash.phash(Image.fromarray(image)).hash.ravel() for image in images]
     return (np.array(bits, np.float32) * 2 - 1) / 8
 
 

@@ -41,6 +41,12 @@ def our_network(name: str, **arguments: Any) -> EncoderBlock:
     return network
 
 
+def draw_pixels(network: EncoderBlock, batch: int) -> np.ndarray:
+    """Return a batch of noise, (batch, 3, H, W) uint8."""
+    side = network.image_size
+    return np.random.default_rng(0).integers(0, 256, (batch, 3, side, side), dtype=np.uint8)
+
+
 def our_encode(network: EncoderBlock) -> Encode:
     """Return what encodes by MXNet, as `tripletnet encode` does it."""
     return lambda pixels: network(mx.nd.array(pixels, dtype="uint8")).asnumpy()

@@ -25,6 +25,7 @@ from benchmarks.encoders import (
     OURS,
     Encode,
     check_same_codes,
+    draw_pixels,
     our_encode,
     our_network,
     rival_encoders,
@@ -53,12 +54,6 @@ def prepare(name: str, batch: int) -> Work:
     rivals, left_out = rival_encoders(name, network, pixels)
     encoders = {OURS: our_encode(network), **rivals}
     return turns(network, encoders, check_same_codes(encoders, pixels), pixels, left_out)
-
-
-def draw_pixels(network: EncoderBlock, batch: int) -> np.ndarray:
-    """Return a batch of noise, (batch, 3, H, W) uint8."""
-    side = network.image_size
-    return np.random.default_rng(0).integers(0, 256, (batch, 3, side, side), dtype=np.uint8)
 
 
 def turns(

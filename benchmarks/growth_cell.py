@@ -14,9 +14,7 @@ import sys
 import time
 from typing import Callable
 
-import numpy as np
-
-from benchmarks.encoders import our_encode, our_network
+from benchmarks.encoders import draw_pixels, our_encode, our_network
 from benchmarks.trainers import our_step
 
 TURN_SECONDS = 0.3  # at least, and at least one batch
@@ -38,8 +36,7 @@ def rates(work: Callable[[], object], batch: int, turns: int) -> list[float]:
 def main(kind: str, name: str, batch: int, code_size: int, image_size: int, turns: int) -> None:
     """Measure and print JSON."""
     network = our_network(name, code_size=code_size, image_size=image_size)
-    shape = (batch, 3, image_size, image_size)
-    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    pixels = draw_pixels(network, batch)
     if kind == "train":
         step = our_step(network)
         found = rates(lambda: step(pixels)(), batch, turns)

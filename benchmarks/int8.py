@@ -16,8 +16,14 @@ import argparse
 
 from benchmarks.command import run_benchmark
 from benchmarks.contest import Contest, Work
-from benchmarks.encoders import check_same_codes, our_encode, our_network, rival_encoders
-from benchmarks.encoding import contests_of, draw_pixels, turns
+from benchmarks.encoders import (
+    check_same_codes,
+    draw_pixels,
+    our_encode,
+    our_network,
+    rival_encoders,
+)
+from benchmarks.encoding import contests_of, turns
 from benchmarks.training_step import add_options
 from tripletnet.int8.calibration import Calibration
 from tripletnet.int8.making import make_int8

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.page import put_between
+from benchmarks.real_batches import Stopwatch
 from benchmarks.turns import alternate
 from tripletnet.command import CommandParser, run_command
 from tripletnet.data.cifar10 import load_cifar10
@@ -33,7 +34,7 @@ from tripletnet.evaluation import SVMProbe, retrieval_metrics
 from tripletnet.files import finite, read_json, write_json
 from tripletnet.retrieval.encode import encode
 from tripletnet.runtime import versions
-from tripletnet.training import Callback, StepResult, Trainer, TrainingConfig, TrainingError
+from tripletnet.training import Trainer, TrainingConfig, TrainingError
 from tripletnet.training.fit import fit_encoder, make_encoder, make_loss
 
 #: Loss, mining and further choices of each row.
@@ -158,17 +159,6 @@ def fill(name: str, splits: Splits, cells: dict[str, Any], args: argparse.Namesp
 def tell(text: str, began: float) -> None:
     """Print what was done, and how long it took."""
     print(f"{text} ({time.perf_counter() - began:.0f} s)", file=sys.stderr, flush=True)
-
-
-class Stopwatch(Callback):
-    """Note when each step was done."""
-
-    def __init__(self) -> None:
-        self.times: list[float] = []
-
-    def on_step(self, trainer: Trainer, result: StepResult) -> None:
-        """Note the time."""
-        self.times.append(time.perf_counter())
 
 
 def seconds_of_an_image(name: str, images: ImageSet, seed: int) -> float:

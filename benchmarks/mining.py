@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.command import run_benchmark
 from benchmarks.contest import Contest, Work
-from benchmarks.encoders import our_network
+from benchmarks.encoders import draw_pixels, our_network
 from benchmarks.metric_learning import RIVALS, rival_loss
 from benchmarks.rivals import make_all
 from benchmarks.trainers import our_step
@@ -53,8 +53,8 @@ def codes_and_labels(batch: int) -> tuple[np.ndarray, np.ndarray]:
 
 def prepare_shares(batch: int) -> Work:
     """Return a training step and all miners."""
-    step = our_step(our_network("article"))
-    pixels = np.random.default_rng(0).integers(0, 256, (batch, 3, 32, 32), dtype=np.uint8)
+    network = our_network("article")
+    step, pixels = our_step(network), draw_pixels(network, batch)
     array, labels = codes_and_labels(batch)
     codes, random = mx.nd.array(array), np.random.default_rng(0)
     distance = SquaredEuclidean()

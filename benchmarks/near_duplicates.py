@@ -20,10 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-import imagehash
 import numpy as np
-from PIL import Image
 
+from benchmarks.altered_pictures import phash
 from tripletnet.data.alter import ALTERATIONS, MILD, STRONG
 from tripletnet.data.decode import decode_image
 from tripletnet.data.opencv import cv2
@@ -146,12 +145,6 @@ def best(pairs: Pairs, limits: np.ndarray, hidden: Hidden) -> dict[str, Any]:
     return max((grouped(pairs, limit, hidden) for limit in limits), key=lambda row: row["f1"])
 
 
-def hashes(images: Sequence[np.ndarray]) -> np.ndarray:
-    """Return pHash's 64 bits as vectors of length 1: squared distance is Hamming / 16."""
-    bits = [imagehash.phash(Image.fromarray(image)).hash.ravel() for image in images]
-    return (np.array(bits, np.float32) * 2 - 1) / 8
-
-
 def thumbnails(images: Sequence[np.ndarray], side: int = 16) -> np.ndarray:
     """Return grey thumbnails as vectors of mean 0 and length 1."""
     grey = [cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY) for image in images]
@@ -214,7 +207,7 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
     near = near_pairs(small, THUMBNAIL_SWEEP.max(), turned)
     table["thumbnails alone, best F1"] = best(near, THUMBNAIL_SWEEP, hidden)
-    near = near_pairs(hashes(images), max(HASH_SWEEP.max(), *HASH_LIMITS) / 16)
+    near = near_pairs(phash(images), max(HASH_SWEEP.max(), *HASH_LIMITS) / 16)
     for limit in HASH_LIMITS:
         table[f"pHash, {limit} bits"] = grouped(near, limit / 16, hidden)
     table["pHash, best F1"] = best(near, HASH_SWEEP / 16, hidden)

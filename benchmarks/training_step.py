@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.command import run_benchmark
 from benchmarks.contest import Contest, Work
-from benchmarks.encoders import our_network
+from benchmarks.encoders import draw_pixels, our_network
 from benchmarks.multiply_adds import training_multiply_adds
 from benchmarks.trainers import Step, check_same_losses, our_step, precisions, rival_steps
 
@@ -46,8 +46,7 @@ def speed(step: Step, pixels: np.ndarray) -> float:
 def prepare(name: str, precision: str, batch: int) -> Work:
     """Return our steps and the rivals', after a check that all do the same."""
     network = our_network(name)
-    side = network.image_size
-    pixels = np.random.default_rng(0).integers(0, 256, (batch, 3, side, side), dtype=np.uint8)
+    pixels = draw_pixels(network, batch)
     rivals, left_out = rival_steps(name, network, pixels, (precision,))
     steps = {f"tripletnet {precision}": our_step(network, precision), **rivals}
     loss = check_same_losses(steps, pixels)
