@@ -94,6 +94,10 @@ def test_a_mistake_is_one_line_and_status_2(options, said, tmp_path, monkeypatch
             ("train", "cifar10", "--positives", "augment", "--size", "8"),
             "--size is for folders of images",
         ),
+        (
+            ("train", ".", "--hold-out-classes", "0"),
+            "--hold-out-classes 0 holds out none: give 1 or more, or names",
+        ),
         (("train", "digits", "--patience", "3"), "patience: nothing is held out"),
         (
             ("train", "digits", "--temperature", "0.1"),

@@ -171,6 +171,7 @@ def test_the_largest_then_the_sharpest_then_the_first_is_kept():
     assert choose_keep(["c", "b", "a"], [16, 16, 16], [1.0, 1.0, 1.0]) == 2
     assert choose_keep(["c", "b"], [99, 1], [None, 0.0]) == 1  # the larger one is gone
     assert choose_keep(["c"], [99], [None]) is None
+    assert choose_keep(["a", "b"], [16, 16], [1.0, 1.0], [True, False]) == 1  # a link to it
 
 
 def test_sharpness_falls_with_blur_and_compares_sizes():

@@ -72,7 +72,7 @@ def test_arrays_files_and_folders_give_the_same_codes(small_run, photos):
     whole = np.stack([decode_image(file) for file in files])
     assert np.allclose(encoder.encode(whole), codes, atol=1e-6)
     assert np.allclose(encoder.encode(whole[1]), codes[1:], atol=1e-6)
-    encoded, left_out = encoder.encode_files([photos])
+    encoded, left_out = encoder.encode_files(photos)  # one path, or several
     assert not left_out
     rows = [encoded.paths.index(name) for name in ("a/1.png", "b/2.png")]
     assert np.allclose(encoded.codes[rows], codes, atol=1e-6)

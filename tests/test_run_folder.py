@@ -301,6 +301,37 @@ def test_a_threshold_goes_when_the_weights_do(run_copy):
     assert not (folder / "threshold.json").exists()
 
 
+def test_an_encoder_can_be_used_until_a_lengthened_run_has_a_new_one(run_copy, monkeypatch):
+    images, folder = run_copy
+    (folder / "threshold.json").write_text('{"distance": 1.0}', "utf-8")
+    before = encode(load_run(folder)[0], images)
+
+    def killed(self: Trainer) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(Trainer, "run", killed)
+    with pytest.raises(SystemExit):
+        train_run(images, CONFIG.replace(images=320), folder, resume=True)
+    encoder, described = load_run(folder)
+    assert not described["finished"]
+    assert np.array_equal(encode(encoder, images), before)
+    assert (folder / "threshold.json").exists()
+
+
+@pytest.mark.parametrize("harm", ["damaged", "gone"])
+def test_a_run_whose_checkpoint_cannot_be_had_is_left_as_it_was(run_copy, harm):
+    images, folder = run_copy
+    for path in folder.glob("checkpoint*"):
+        path.write_bytes(b"no checkpoint") if harm == "damaged" else path.unlink()
+    for name in ("threshold.json", "int8.json", "int8.params"):
+        (folder / name).write_text("of the run")
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    message = {"damaged": "no checkpoint can be read", "gone": "no checkpoint to go on from"}[harm]
+    with pytest.raises(InputError, match=message):
+        train_run(images, CONFIG.replace(images=320), folder, resume=True)
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+
+
 def test_what_was_left_out_belongs_to_the_run(run_copy):
     images, folder = run_copy
     table, lost = folder / "left_out.tsv", [LeftOut("x.png", "is empty")]
@@ -315,10 +346,14 @@ def test_what_was_left_out_belongs_to_the_run(run_copy):
     assert not table.exists()
 
 
-def test_kept_weights_that_are_gone_are_named(striped_images, tmp_path):
+def test_kept_weights_that_are_gone_or_damaged_are_named(striped_images, tmp_path):
     learnt, held = (striped_images.subset(np.arange(i, 60, 2)) for i in (0, 1))
     train_run(learnt, CONFIG.replace(images=48), tmp_path, validation=held)
-    (tmp_path / "best.params").unlink()
+    best = tmp_path / "best.params"
+    best.write_bytes(best.read_bytes()[:-100])
+    with pytest.raises(InputError, match=r"best\.params: damaged, and it held the weights"):
+        train_run(learnt, CONFIG, tmp_path, validation=held, resume=True)
+    best.unlink()
     with pytest.raises(InputError, match=r"best\.params: no such file, and it held the weights"):
         train_run(learnt, CONFIG, tmp_path, validation=held, resume=True)
 

@@ -320,6 +320,8 @@ def test_a_table_that_cannot_be_made_leaves_the_one_before(index, photos, tmp_pa
         (["--remove", ""], "an empty name: is not in the index"),
         (["--remove", "x", "--seed", "-1"], "'-1' is no seed"),
         (["--root", "."], None),
+        (["--root", "no such folder"], "no such folder: name the one that the pictures lie in"),
+        (["--info", "--precision", "int8"], "--precision and --device are for pictures"),
         (["--add", b"\xff.png".decode("utf-8", "surrogateescape")], "not valid UTF-8"),
     ],
 )

@@ -296,7 +296,7 @@ def test_the_command_line_on_files(files, tmp_path, own_cache, kind, measure, me
     if "threshold.json" in written:
         assert "count as the same up to a squared distance" in done.stdout
     else:  # eight pictures seldom give one
-        assert "no threshold was chosen: threshold: no distance gives a false pos" in done.stdout
+        assert "no threshold was chosen: no distance gives a false pos" in done.stdout
     assert measure in (out / "validation.csv").read_text()
 
     told = run("evaluate", out, f"--{kind}", file, "--json")

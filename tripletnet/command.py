@@ -17,7 +17,15 @@ from tripletnet.extras import load_tensorboardx
 from tripletnet.registry import DISTANCES, PRECISIONS
 
 # what a path that was given can be at fault for
-_WRONG_PLACE = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EACCES}
+_WRONG_PLACE = {
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.ENAMETOOLONG,
+    errno.EACCES,
+    errno.EROFS,
+    errno.ENOSPC,
+}
 
 
 def parse_seed(text: str) -> int:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,8 @@ def cache_folder() -> Path:
 def atomic_path(path: PathLike) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it to `path` if the block ends without error.
 
+    A link stays, and what it points to is replaced; a device or a pipe is written to.
+
     Parameters
     ----------
     path : str or Path
@@ -36,9 +39,34 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
     Yields
     ------
     Path
-        A path in the same folder and with the same ending, for the block to write to.
+        A path with the same ending, for the block to write to.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written, with `path` in its place.
     """
     path = Path(path)
+    scratch: Optional[Path] = None
+    try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            with tempfile.TemporaryDirectory() as folder:
+                scratch = Path(folder) / f"part{path.suffix}"
+                yield scratch
+                with scratch.open("rb") as file, path.open("wb") as device:
+                    shutil.copyfileobj(file, device)
+            return
+        with _beside(Path(os.path.realpath(path)) if path.is_symlink() else path) as scratch:
+            yield scratch
+    except OSError as error:
+        ours = error.filename in (None, str(scratch)) or ".part" in str(error.filename)
+        if ours and error.errno is not None:
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        raise
+
+
+@contextlib.contextmanager
+def _beside(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(
         prefix=f".{path.stem}.", suffix=f".part{path.suffix}", dir=path.parent
@@ -74,6 +102,8 @@ def only_one(path: PathLike) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         raise InputError(f"{path}: another command is making or changing it: let it end") from None
+    except OSError as error:  # with the user's path in the place of the lock's
+        raise OSError(error.errno, error.strerror, str(path)) from None
     try:
         yield
     finally:

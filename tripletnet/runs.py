@@ -69,12 +69,26 @@ def save_run(folder: PathLike, encoder: EncoderBlock, network: str, **descriptio
         What else ``run.json`` is to tell: the data set, its classes, the configuration.
     """
     folder = Path(folder)
-    with atomic_path(folder / PARAMETERS) as scratch:
-        encoder.save_parameters(str(scratch))
+    save_parameters(encoder, folder / PARAMETERS)
     network_of = {"name": network, "arguments": encoder.arguments}
     write_description(
         folder, {"network": network_of, "fingerprint": fingerprint(encoder), **description}
     )
+
+
+def save_parameters(network: mx.gluon.Block, path: PathLike) -> None:
+    """Write the parameters of a network, whole or not at all.
+
+    Raises
+    ------
+    RuntimeError
+        If they cannot be written.
+    """
+    with atomic_path(path) as scratch:
+        try:
+            network.save_parameters(str(scratch))
+        except mx.MXNetError:
+            raise RuntimeError(f"{path}: cannot be written: is the disk full?") from None
 
 
 def write_description(folder: PathLike, description: dict[str, Any]) -> None:

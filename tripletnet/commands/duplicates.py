@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> None:
     if args.keep or args.out:
         _look_at(rows, index)
     if args.keep:
-        _mark_best(rows)
+        _mark_best(rows, root)
     if args.out:
         _write(args.out, rows, root, f"{args.index.name}: {found.summary}")
     if args.json:
@@ -148,7 +148,7 @@ def _look_at(rows: list[dict[str, Any]], index: Index) -> None:
         print(f"tripletnet: and {len(missing) - _NAMED:,} more", file=sys.stderr)
 
 
-def _mark_best(rows: list[dict[str, Any]]) -> None:
+def _mark_best(rows: list[dict[str, Any]], root: Path) -> None:
     """Add to each row whether to keep the picture."""
     from tripletnet.retrieval.keep import choose_keep
 
@@ -158,6 +158,7 @@ def _mark_best(rows: list[dict[str, Any]]) -> None:
             [row["path"] for row in members],
             [(row["width"] or 0) * (row["height"] or 0) for row in members],
             [row["sharpness"] for row in members],
+            [(root / row["path"]).is_symlink() for row in members],
         )
         for place, row in enumerate(members):
             row["keep"] = "yes" if place == best else "no"

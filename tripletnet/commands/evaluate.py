@@ -206,6 +206,7 @@ def _judge_run(args: argparse.Namespace, wish: dict[str, Any]) -> tuple[Judgemen
     from tripletnet.runs import read_description
     from tripletnet.runtime import device
 
+    rows = {what: _rows(args.judged / f"{what}.csv") for what in ("history", "validation")}
     with stage_bars(args.quiet) as progress:
         data = load_run_data(
             args.judged,
@@ -236,8 +237,7 @@ def _judge_run(args: argparse.Namespace, wish: dict[str, Any]) -> tuple[Judgemen
     figures = {name: training[name] for name in ("network", "loss", "mining")}
     return judgement, {
         "about": about,
-        "history": _rows(args.judged / "history.csv"),
-        "validation": _rows(args.judged / "validation.csv"),
+        **rows,
         "figures": {**figures, "images": images},
     }
 
@@ -247,4 +247,8 @@ def _rows(path: Path) -> list[dict[str, float]]:
     if not path.exists():
         return []
     with path.open(encoding="utf-8", newline="") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+        rows = list(csv.DictReader(file))
+    try:
+        return [{name: float(value) for name, value in row.items()} for row in rows]
+    except (TypeError, ValueError):
+        raise InputError(f"{path}: a row is damaged: take that row out") from None

@@ -74,6 +74,10 @@ def run(args: argparse.Namespace) -> None:
                 "index: --memory and --kind choose the kind of a new index, and this one has its "
                 "own: leave them out, or make it anew"
             )
+        if not args.add and (args.precision != "fp32" or args.device != "cpu"):
+            raise InputError("index: --precision and --device are for pictures: leave them out")
+        if args.root and not args.root.is_dir():
+            raise InputError(f"{args.root}: no such folder: name the one that the pictures lie in")
         if args.info and args.run_folder is not None:
             raise InputError("index: --info changes nothing: leave out --run")
         _change(args)

@@ -196,7 +196,11 @@ def choose_run_threshold(trained: TrainedRun, validation: Examples, where: Any) 
         pairs = examples.pairs(partial(encode, trained.encoder, device=where))
         threshold = choose_threshold(pairs, value=examples.false_positive_rate)
     except InputError as error:
-        print(f"no threshold was chosen: {error}")
+        told = str(error).replace("threshold: ", "").replace(": ask for that", "")
+        print(
+            f"no threshold was chosen: {told}; for another rate: tripletnet evaluate "
+            f"{trained.folder} DATA --fpr-target RATE"
+        )
         return
     write_json(trained.folder / THRESHOLD, threshold.to_json())
     print(

@@ -240,7 +240,9 @@ class SquaredHinge:
 def _factor(gram: np.ndarray, C: float) -> np.ndarray:
     """Return the lower Cholesky factor of I + 2 C gram."""
     matrix = 2 * C * gram
-    matrix[np.diag_indices_from(matrix)] += 1
+    # where codes are so large that 1 is lost in rounding, what is not lost
+    lost = len(matrix) * np.finfo(matrix.dtype).eps * matrix.trace()
+    matrix[np.diag_indices_from(matrix)] += 1 + lost
     return np.linalg.cholesky(matrix)
 
 

@@ -187,7 +187,7 @@ class Encoder:
 
     def encode_files(
         self,
-        paths: Sequence[PathLike],
+        paths: Union[PathLike, Sequence[PathLike]],
         *,
         keep: Optional[PathLike] = None,
         progress: Optional[Callable[[str, int, int], None]] = None,
@@ -199,7 +199,7 @@ class Encoder:
 
         Parameters
         ----------
-        paths : sequence of str or Path
+        paths : path, or sequence of paths
             What to encode.
         keep : str or Path, optional
             A folder for the codes that are made, so that the work can be taken up again after a
@@ -223,7 +223,7 @@ class Encoder:
         InputError
             If a path does not exist or nothing can be used.
         """
-        listing = list_pictures(paths)
+        listing = list_pictures([paths] if isinstance(paths, (str, Path)) else paths)
         found = cached_images(
             listing.root,
             listing.files,

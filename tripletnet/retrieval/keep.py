@@ -32,9 +32,14 @@ def sharpness(image: np.ndarray) -> float:
 
 
 def choose_keep(
-    paths: Sequence[str], pixels: Sequence[int], sharpnesses: Sequence[Optional[float]]
+    paths: Sequence[str],
+    pixels: Sequence[int],
+    sharpnesses: Sequence[Optional[float]],
+    links: Optional[Sequence[bool]] = None,
 ) -> Optional[int]:
     """Return which picture of a group to keep: the largest, then the sharpest, then the first.
+
+    Of equals a link comes last: without what it points to it is nothing.
 
     Parameters
     ----------
@@ -44,6 +49,8 @@ def choose_keep(
         How many pixels each has.
     sharpnesses : sequence of float or None
         See :func:`sharpness`; None for a picture that could not be read, which is not kept.
+    links : sequence of bool, optional
+        Which are symbolic links; default: none.
 
     Returns
     -------
@@ -56,4 +63,9 @@ def choose_keep(
     1
     """
     readable = [n for n, value in enumerate(sharpnesses) if value is not None]
-    return min(readable, key=lambda n: (-pixels[n], -(sharpnesses[n] or 0), paths[n]), default=None)
+
+    def rank(n: int) -> tuple[int, float, bool, str]:
+        is_link = links is not None and links[n]
+        return -pixels[n], -(sharpnesses[n] or 0), is_link, paths[n]
+
+    return min(readable, key=rank, default=None)

@@ -146,6 +146,7 @@ def train_run(
     loss = make_loss(config, examples.supervision)
     stored = read_description(out) if (out / DESCRIPTION).exists() else None
     going_on = stored is not None and resume
+    earlier: dict[str, Any] = stored if stored is not None and resume else {}
     if stored is not None and resume and config.precision == "auto":
         # what it is, the run has settled; nothing said so before there was a choice
         config = config.replace(precision=stored["training"].get("precision", "fp32"))
@@ -207,6 +208,9 @@ def train_run(
             )
             figure = training_curves(history.rows, title, measured)
             save_figure(figure, out / "curves.png")
+        # these are of the weights that are replaced now
+        remove_int8(out)
+        (out / THRESHOLD).unlink(missing_ok=True)
         save_run(out, encoder, config.network, **describe(finished))
 
     def describe(finished: bool) -> dict[str, Any]:
@@ -223,20 +227,25 @@ def train_run(
     if not going_on:
         trainer.try_backbone()
         clear_run(out)
-    # the weights that these were made of are about to change
-    remove_int8(out)
-    (out / THRESHOLD).unlink(missing_ok=True)
+    trainer.start()
+    if trainer.step == 0 and earlier.get("images_seen"):
+        raise InputError(
+            f"{out}: has no checkpoint to go on from: start the run again in another folder"
+        )
     if left_out is not None:
         write_left_out(left_out, out / LEFT_OUT)
     if not (out / CALIBRATION).exists():
         save_calibration(out, choose_calibration(looked_at))
     if split is not None and not (out / SPLIT).exists():
         write_json(out / SPLIT, split_to_json(split))
-    trainer.start()
     if first is not None and trainer.step == 0:
         for name, parameter in encoder._collect_params_with_prefix().items():
             parameter.set_data(first[name].data())
-    write_description(out, describe(finished=False))
+    # an encoder that is there goes on being the run's until there is a new one
+    kept: dict[str, Any] = {
+        key: earlier[key] for key in ("network", "fingerprint") if key in earlier
+    }
+    write_description(out, {**kept, **describe(finished=False)})
     try:
         trainer.run()
     except KeyboardInterrupt:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
+from tripletnet.backend import mx
 from tripletnet.data.images import ImageSet
 from tripletnet.errors import InputError
-from tripletnet.files import PathLike, atomic_path
+from tripletnet.files import PathLike
 from tripletnet.retrieval.encode import encode
+from tripletnet.runs import save_parameters
 from tripletnet.training.callbacks import Callback, write_rows
 from tripletnet.training.held_out import HeldOut
 
@@ -85,8 +87,7 @@ class Validation(Callback):
         value = self._held_out.score(codes_of)
         before = max((row[measure] for row in self.rows), default=-1.0)
         if value >= before - standard_error(max(value, before), self._held_out.trials):
-            with atomic_path(self.best) as scratch:
-                trainer.network.save_parameters(str(scratch))
+            save_parameters(trainer.network, self.best)
         if value > before:
             self._worse = 0
         else:
@@ -107,7 +108,7 @@ class Validation(Callback):
         Raises
         ------
         InputError
-            If the weights that were kept are gone.
+            If the weights that were kept are gone or damaged.
         """
         self.rows, self._worse = state["rows"], state["worse"]
         if self.rows and not self.best.exists():
@@ -115,6 +116,14 @@ class Validation(Callback):
                 f"{self.best}: no such file, and it held the weights that are kept: start the run "
                 "again in another folder"
             )
+        try:
+            if self.rows:
+                mx.nd.load(str(self.best))
+        except mx.MXNetError:
+            raise InputError(
+                f"{self.best}: damaged, and it held the weights that are kept: start the run again "
+                "in another folder"
+            ) from None
 
 
 def standard_error(share: float, trials: int) -> float:

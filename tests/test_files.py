@@ -1,0 +1,55 @@
+"""Files that are whole or absent, wherever they lie."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import pytest
+
+from tripletnet.errors import InputError
+from tripletnet.files import atomic_path, only_one, write_text
+
+
+def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path):
+    (tmp_path / "far").mkdir()
+    target, link = tmp_path / "far" / "table.csv", tmp_path / "link.csv"
+    target.write_text("old")
+    link.symlink_to(target)
+    write_text(link, "new")
+    assert link.is_symlink() and target.read_text() == "new"
+    assert [path.name for path in target.parent.iterdir()] == ["table.csv"]
+
+
+def test_a_pipe_is_written_to(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    write_text(pipe, "rows")
+    reader.join()
+    assert read == ["rows"] and pipe.is_fifo()
+
+
+def test_what_fails_leaves_the_old_file_and_names_it(tmp_path):
+    path = tmp_path / "table.csv"
+    write_text(path, "old")
+    with pytest.raises(OSError, match="No space left") as failed, atomic_path(path) as scratch:
+        scratch.write_text("half")
+        raise OSError(28, "No space left on device", str(scratch))
+    assert failed.value.filename == str(path)
+    assert path.read_text() == "old"
+    assert [left.name for left in tmp_path.iterdir()] == ["table.csv"]
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with pytest.raises(IsADirectoryError) as failed:
+        write_text(folder, "rows")
+    assert failed.value.filename == str(folder)
+
+
+def test_two_that_change_one_thing_are_told_apart(tmp_path):
+    index = tmp_path / "index"
+    with only_one(index), pytest.raises(InputError, match="another command is"), only_one(index):
+        pass
+    assert not list(tmp_path.iterdir())
