@@ -128,6 +128,11 @@ def test_adding_and_removing(index, small_run, photos, tmp_path):
     assert status == 0 and "1 pictures added, 1 renewed, 4 were there already" in said
     loaded = Index.load(index)
     assert len(loaded) == 12 and "a/red.png" in loaded.images.paths
+    classes = dict(zip(loaded.images.paths, loaded.images.labels.tolist()))
+    assert {path[:2]: label for path, label in classes.items() if "/" in path} == {
+        "a/": "a",
+        "b/": "b",
+    }
     status, said, _ = tripletnet("index", index, "--remove", "a/red.png", photos / "b")
     assert status == 0 and "6 pictures removed" in said
     encoder = Encoder.load(small_run)

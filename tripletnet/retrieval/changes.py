@@ -6,11 +6,16 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Optional
+
+import numpy as np
 
 from tripletnet.codes_file import EncodedImages
 from tripletnet.errors import InputError
 from tripletnet.retrieval.catalogue import Catalogue
 from tripletnet.retrieval.index import Index
+
+_DEEPEST = 3  # folders between an index's root and its classes
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,9 @@ class Added:
 def add_pictures(index: Index, encoded: EncodedImages) -> Added:
     """Add encoded pictures that are new, and those whose content has changed, to an index.
 
+    Those whose own folder was named have no class of their own: they get the one of their place in
+    the index, if that is where its classes come from.
+
     Raises
     ------
     InputError
@@ -42,6 +50,7 @@ def add_pictures(index: Index, encoded: EncodedImages) -> Added:
     digests = images.digests or [""] * len(paths)
     changed = [p for p, digest in zip(paths, digests) if p in known and known[p] != digest]
     chosen = [row for row, p in enumerate(paths) if p not in known or known[p] != digests[row]]
+    labels = _labels(index.images, encoded, paths)
     if changed:
         index.remove(changed)
     if chosen:
@@ -49,7 +58,7 @@ def add_pictures(index: Index, encoded: EncodedImages) -> Added:
             replace(
                 encoded,
                 codes=encoded.codes[chosen],
-                labels=None if encoded.labels is None else encoded.labels[chosen],
+                labels=None if labels is None else labels[chosen],
                 paths=[paths[row] for row in chosen],
                 digests=[digests[row] for row in chosen],
                 sizes=None if encoded.sizes is None else encoded.sizes[chosen],
@@ -57,6 +66,26 @@ def add_pictures(index: Index, encoded: EncodedImages) -> Added:
             )
         )
     return Added(len(chosen) - len(changed), len(changed), len(paths) - len(chosen))
+
+
+def _labels(known: Catalogue, added: EncodedImages, paths: Sequence[str]) -> Optional[np.ndarray]:
+    """Return the classes of images that are to be added, as far as they can be told."""
+    if known.labels is None or known.labels.dtype.kind != "U":
+        return added.labels
+    own = [""] * len(paths) if added.labels is None else added.labels.tolist()
+    if all(own):
+        return added.labels
+    with_class = [(path, label) for path, label in zip(known.paths, known.labels) if label]
+    for depth in range(_DEEPEST):
+        if with_class and all(_folder(path, depth) == label for path, label in with_class):
+            return np.array([label or _folder(path, depth) for path, label in zip(paths, own)])
+    return added.labels
+
+
+def _folder(path: str, depth: int) -> str:
+    """Return one of the folders of a relative path; nothing if it has none there."""
+    folders = path.split("/")[:-1]
+    return folders[depth] if depth < len(folders) and ".." not in folders else ""
 
 
 def paths_named(index: Index, names: Sequence[str]) -> list[str]:
