@@ -59,8 +59,8 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
         with _beside(Path(os.path.realpath(path)) if path.is_symlink() else path) as scratch:
             yield scratch
     except OSError as error:
-        ours = error.filename in (None, str(scratch)) or ".part" in str(error.filename)
-        if ours and error.errno is not None:
+        unmade = scratch is None and ".part" in str(error.filename)
+        if error.errno is not None and (unmade or error.filename in (None, str(scratch))):
             raise OSError(error.errno, error.strerror, str(path)) from None
         raise
 

@@ -145,8 +145,8 @@ def train_run(
     out = Path(out)
     loss = make_loss(config, examples.supervision)
     stored = read_description(out) if (out / DESCRIPTION).exists() else None
-    going_on = stored is not None and resume
-    earlier: dict[str, Any] = stored if stored is not None and resume else {}
+    earlier: dict[str, Any] = (stored or {}) if resume else {}
+    going_on = bool(earlier)
     if stored is not None and resume and config.precision == "auto":
         # what it is, the run has settled; nothing said so before there was a choice
         config = config.replace(precision=stored["training"].get("precision", "fp32"))
