@@ -14,9 +14,9 @@ from threadpoolctl import threadpool_limits
 from benchmarks.contest import Contest
 from benchmarks.page import as_text
 from benchmarks.results import Store, common_settings
-from benchmarks.rivals import threads
 from tripletnet.command import CommandParser, run_command
 from tripletnet.errors import InputError
+from tripletnet.runtime import threads
 
 Contests = Callable[[argparse.Namespace], Sequence[Contest]]
 

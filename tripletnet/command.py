@@ -47,6 +47,12 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help=text)
 
 
+def encoder_options(args: argparse.Namespace) -> list[str]:
+    """Return which options are given that only what encodes can follow: --precision, --device."""
+    usual = {"precision": "fp32", "device": "cpu"}
+    return [f"--{name}" for name, value in usual.items() if getattr(args, name) != value]
+
+
 def add_precision(parser: argparse.ArgumentParser) -> None:
     """Describe the option --precision of commands that encode."""
     parser.add_argument(

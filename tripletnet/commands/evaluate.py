@@ -10,7 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
-from tripletnet.command import add_device, add_distance, add_precision, add_seed
+from tripletnet.command import (
+    add_device,
+    add_distance,
+    add_precision,
+    add_seed,
+    encoder_options,
+)
 from tripletnet.errors import InputError
 from tripletnet.registry import DISTANCES
 
@@ -150,14 +156,9 @@ def _judge_codes(args: argparse.Namespace, wish: dict[str, Any]) -> Judgement:
     from tripletnet.evaluation.judgement import judge
     from tripletnet.evaluation.parts import Codes
 
-    for option, given in (
-        ("control", args.control),
-        ("precision", args.precision != "fp32"),
-        ("device", args.device != "cpu"),
-        ("root", args.root),
-    ):
-        if given:
-            raise InputError(f"--{option}: a file of codes has no encoder: give a run folder")
+    given = [*["--control"] * args.control, *encoder_options(args), *["--root"] * bool(args.root)]
+    if given:
+        raise InputError(f"{given[0]}: a file of codes has no encoder: give a run folder")
     file = read_codes(args.judged)
     if file.labels is None:
         raise InputError(f"{args.judged}: has no field labels: add the class of each code")

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
-from tripletnet.command import add_device, add_precision, add_run, add_seed
+from tripletnet.command import add_device, add_precision, add_run, add_seed, encoder_options
 from tripletnet.errors import InputError
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> None:
                 "index: --memory and --kind choose the kind of a new index, and this one has its "
                 "own: leave them out, or make it anew"
             )
-        if not args.add and (args.precision != "fp32" or args.device != "cpu"):
+        if encoder_options(args) and not args.add:
             raise InputError("index: --precision and --device are for pictures: leave them out")
         if args.root and not args.root.is_dir():
             raise InputError(f"{args.root}: no such folder: name the one that the pictures lie in")
@@ -191,12 +191,9 @@ def _encoded(args: argparse.Namespace) -> tuple[EncodedImages, Optional[float]]:
     if not args.source.is_dir():
         if args.images:
             raise InputError(f"{args.source}: to index pictures, name the run folder first")
-        for option, given in (
-            ("precision", args.precision != "fp32"),
-            ("device", args.device != "cpu"),
-        ):
-            if given:
-                raise InputError(f"index: --{option}: the codes are made already: leave it out")
+        given = encoder_options(args)
+        if given:
+            raise InputError(f"index: {given[0]}: the codes are made already: leave it out")
         encoded = read_codes(args.source, mapped=True)
         run = args.run_folder or (Path(encoded.run) if encoded.run else None)
         if args.run_folder is not None:

@@ -187,12 +187,14 @@ def parse_classes(text: Optional[str]) -> Union[int, list[str], None]:
     """Return a number of classes or their names, as `text` has them."""
     if text is None:
         return None
-    if text.isdigit() and int(text) == 0:
+    if not text.isdigit():
+        return [name for name in text.split(",") if name]
+    if int(text) == 0:
         raise InputError(
             "--hold-out-classes 0 holds out none: give 1 or more, or names; '0,' is the class "
             "called 0"
         )
-    return int(text) if text.isdigit() else [name for name in text.split(",") if name]
+    return int(text)
 
 
 #: What differs from TrainingConfig's own choices by the kind of data.

@@ -196,10 +196,9 @@ def choose_run_threshold(trained: TrainedRun, validation: Examples, where: Any) 
         pairs = examples.pairs(partial(encode, trained.encoder, device=where))
         threshold = choose_threshold(pairs, value=examples.false_positive_rate)
     except InputError as error:
-        told = str(error).replace("threshold: ", "").replace(": ask for that", "")
+        by = f" (tripletnet evaluate {trained.folder} DATA --fpr-target RATE)"
         print(
-            f"no threshold was chosen: {told}; for another rate: tripletnet evaluate "
-            f"{trained.folder} DATA --fpr-target RATE"
+            f"no threshold was chosen: {error}{by if validation.supervision == 'classes' else ''}"
         )
         return
     write_json(trained.folder / THRESHOLD, threshold.to_json())

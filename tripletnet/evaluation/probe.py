@@ -15,7 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from tripletnet.errors import InputError
-from tripletnet.evaluation.squared_hinge import Solution, SquaredHinge
+from tripletnet.evaluation.squared_hinge import Solution, SquaredHinge, scipy_on_one_thread
 
 try:
     from sklearn.utils.validation import validate_data
@@ -138,11 +138,12 @@ class SVMProbe(ClassifierMixin, BaseEstimator):
 
         self.validation_scores_: dict[float, float] = {}
         start: Optional[np.ndarray] = None
-        if isinstance(self.C, str):
-            self.C_, start = self._choose_C(hinge, label)
-        else:
-            self.C_ = self.C
-        solution = self._solve(hinge, self.C_, start)
+        with scipy_on_one_thread():
+            if isinstance(self.C, str):
+                self.C_, start = self._choose_C(hinge, label)
+            else:
+                self.C_ = self.C
+            solution = self._solve(hinge, self.C_, start)
 
         self.coef_ = np.ascontiguousarray(solution.weights[:-1].T, dtype=X.dtype)
         self.intercept_ = solution.weights[-1].astype(X.dtype)

@@ -133,12 +133,6 @@ class SquaredHinge:
         max_iter : int
             Stop after so many steps in any case.
         """
-        with scipy_on_one_thread():
-            return self._minimise(C, start, tol, max_iter)
-
-    def _minimise(
-        self, C: float, start: Optional[np.ndarray], tol: float, max_iter: int
-    ) -> Solution:
         if start is None:
             start = np.zeros((len(self._gram), self.problems))
         factor = _factor(WITHIN_MARGIN * self._gram, C)

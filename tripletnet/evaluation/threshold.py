@@ -143,7 +143,7 @@ def choose_threshold(
     if not good.any():
         best = wrong.min() if target == "false_positive_rate" else precision.max()
         raise InputError(
-            f"threshold: no distance gives a {target.replace('_', ' ')} of {value:g} on the "
+            f"no distance gives a {target.replace('_', ' ')} of {value:g} on the "
             f"validation pairs, the best is {best:.4g}: ask for that"
         )
     some = _curve_points(pairs)

@@ -91,7 +91,7 @@ def compute_parameters(graph: Graph) -> None:
         if inputs and all(taken["name"] in graph.parameters for taken in inputs):
             values = [mx.nd.array(graph.values(taken)) for taken in inputs]
             result = getattr(mx.nd, node["op"])(*values, **node.get("attrs", {}))
-            graph.replace_by_parameter(node, result.asnumpy())
+            graph.turn_into_parameter(node, result.asnumpy())
 
 
 def fold_average_pooling(graph: Graph) -> None:

@@ -87,7 +87,7 @@ class Graph:
         self._redirect(node, [node["inputs"][0], *([place, 0, 0] for place in places)])
         self._sort()
 
-    def replace_by_parameter(self, node: Node, values: np.ndarray) -> None:
+    def turn_into_parameter(self, node: Node, values: np.ndarray) -> None:
         """Make a node a parameter of its own."""
         node.update(op="null", attrs={}, inputs=[])
         self.parameters[node["name"]] = mx.nd.array(values, dtype="float32")

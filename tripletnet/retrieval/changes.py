@@ -50,7 +50,7 @@ def add_pictures(index: Index, encoded: EncodedImages) -> Added:
     digests = images.digests or [""] * len(paths)
     changed = [p for p, digest in zip(paths, digests) if p in known and known[p] != digest]
     chosen = [row for row, p in enumerate(paths) if p not in known or known[p] != digests[row]]
-    labels = _labels(index.images, encoded, paths)
+    labels = _labels(index.images, encoded, paths) if chosen else None
     if changed:
         index.remove(changed)
     if chosen:

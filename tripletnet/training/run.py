@@ -147,22 +147,22 @@ def train_run(
     stored = read_description(out) if (out / DESCRIPTION).exists() else None
     earlier: dict[str, Any] = (stored or {}) if resume else {}
     going_on = bool(earlier)
-    if stored is not None and resume and config.precision == "auto":
+    if going_on and config.precision == "auto":
         # what it is, the run has settled; nothing said so before there was a choice
-        config = config.replace(precision=stored["training"].get("precision", "fp32"))
+        config = config.replace(precision=earlier["training"].get("precision", "fp32"))
     config = settled(config, loss, device)
     if tensorboard is not None:
         load_tensorboardx()  # before all else
     data = examples.identity()
     chosen = {**(about or {}), "initial": None if initial is None else str(initial)}
     checkpoints = Checkpoints(out, checkpoint_minutes)
-    if stored is not None and resume:
+    if going_on:
         # the number of images that minutes came to was settled when the run was started
-        config = config.replace(images=stored["training"]["images"]) if minutes else config
-        longer = config.images > stored["training"]["images"]
-        asked = config.replace(images=stored["training"]["images"]) if longer else config
-        _refuse_difference(out, stored, asked, data, chosen)
-        if stored["finished"] and not longer:
+        config = config.replace(images=earlier["training"]["images"]) if minutes else config
+        longer = config.images > earlier["training"]["images"]
+        asked = config.replace(images=earlier["training"]["images"]) if longer else config
+        _refuse_difference(out, earlier, asked, data, chosen)
+        if earlier["finished"] and not longer:
             return TrainedRun(out, *load_run(out, device))
     elif stored is not None and not stored["finished"]:
         raise InputError(

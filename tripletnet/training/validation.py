@@ -111,19 +111,19 @@ class Validation(Callback):
             If the weights that were kept are gone or damaged.
         """
         self.rows, self._worse = state["rows"], state["worse"]
+        trouble = ""
         if self.rows and not self.best.exists():
+            trouble = "no such file"
+        elif self.rows:
+            try:
+                mx.nd.load(str(self.best))
+            except mx.MXNetError:
+                trouble = "damaged"
+        if trouble:
             raise InputError(
-                f"{self.best}: no such file, and it held the weights that are kept: start the run "
+                f"{self.best}: {trouble}, and it held the weights that are kept: start the run "
                 "again in another folder"
             )
-        try:
-            if self.rows:
-                mx.nd.load(str(self.best))
-        except mx.MXNetError:
-            raise InputError(
-                f"{self.best}: damaged, and it held the weights that are kept: start the run again "
-                "in another folder"
-            ) from None
 
 
 def standard_error(share: float, trials: int) -> float:
