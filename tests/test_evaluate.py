@@ -186,6 +186,8 @@ def test_a_control_that_cannot_be_trained_as_the_run_was_says_so(
 def test_a_run_needs_something_that_it_has_not_seen(trained, folder, tmp_path):
     with pytest.raises(InputError, match="give that folder as DATA"):
         run(trained, "--out", tmp_path / "report", "--quiet")
+    with pytest.raises(InputError, match="root tells where CIFAR-10 lies and does not go with"):
+        run(trained, folder, "--root", folder, "--out", tmp_path / "report", "--quiet")
     untold = tmp_path / "untold"
     shutil.copytree(trained, untold)
     described = json.loads((untold / "run.json").read_text("utf-8"))

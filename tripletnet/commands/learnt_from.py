@@ -70,16 +70,20 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
 def supervision_of(args: argparse.Namespace) -> str:
     """Return what shows what is similar, after looking at whether the options go together."""
     named = next((n for n in ("triplets", "pairs", "positives") if getattr(args, n)), None)
-    if args.data is None and named in (None, "positives"):
+    by_file = named in ("triplets", "pairs")
+    if args.data is None and not by_file:
         raise InputError(
             "DATA is missing: give a folder of images, cifar10 or digits, or a file by --triplets "
             "or --pairs"
         )
-    if args.validation_file and named in (None, "positives"):
+    if args.validation_file and not by_file:
         raise InputError("--validation-file goes with --triplets or --pairs: leave it out")
-    if _has_a_name(args) and named in (None, "positives"):
+    if _has_a_name(args) and not by_file:
         refused = _FOR_FILES if named else (*_FOR_FILES, *_FOR_FOLDERS)
         _refuse(args, refused, "is for folders of images", args.data)
+    if by_file or args.data != "cifar10":
+        beside = f"--{named}" if by_file else args.data
+        _refuse(args, ("root",), "tells where CIFAR-10 lies", beside)
     if named is None:
         return "classes"
     _refuse(args, _FOR_CLASSES, "is for data with classes", f"--{named}")

@@ -81,10 +81,13 @@ def load_data(
     Raises
     ------
     InputError
-        If there is no such data set, or it is damaged.
+        If there is no such data set, or it is damaged; if `root` is given for another one than
+        CIFAR-10.
     """
     if name == "cifar10":
         return LoadedData(load_cifar10(root, progress=show_progress), recipe={"kind": name})
+    if root is not None:
+        raise InputError(f"root tells where CIFAR-10 lies and does not go with {name}: leave it out")
     if name == "digits":
         return LoadedData(load_digits(), recipe={"kind": name})
     if not Path(name).is_dir():
