@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
+import warnings
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Callable
 
 # Threads that wait without spinning: tests of small networks in several processes share the cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -73,6 +77,22 @@ def photos(tmp_path: Path) -> Path:
         Image.fromarray(patches.repeat(4, 0).repeat(4, 1)).save(path)
     (root / "b/4.png").write_bytes((root / "a/0.png").read_bytes())
     return root
+
+
+@pytest.fixture
+def tripletnet() -> Callable[..., tuple[int, str, str]]:
+    """The command line, in this process: its status, and its standard output and error."""
+    from tripletnet.cli import main
+
+    def run(*options: object) -> tuple[int, str, str]:
+        said, notices = io.StringIO(), io.StringIO()
+        exits = pytest.raises(SystemExit)
+        with redirect_stdout(said), redirect_stderr(notices), warnings.catch_warnings(), exits as e:
+            warnings.simplefilter("default", UserWarning)  # pytest would keep them
+            main(list(map(str, options)))
+        return int(e.value.code or 0), said.getvalue(), notices.getvalue()
+
+    return run
 
 
 @pytest.fixture

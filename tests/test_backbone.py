@@ -327,14 +327,11 @@ def test_code_size_is_the_networks_own_unless_it_is_given(images, tmp_path):
     assert run.encoder.code_size == run.description["training"]["code_size"] == 1024
 
 
-def test_the_options_of_the_command_line(tmp_path, capsys):
-    from tripletnet.cli import main
-
+def test_the_options_of_the_command_line(tmp_path, tripletnet):
     def refused(*options: str) -> str:
-        with pytest.raises(SystemExit) as caught:
-            main(["train", "digits", "--out", str(tmp_path / "run"), *options])
-        assert caught.value.code == 2
-        return capsys.readouterr().err
+        status, _, said = tripletnet("train", "digits", "--out", tmp_path / "run", *options)
+        assert status == 2
+        return said
 
     assert "article has no backbone" in refused("--pretrained")
     assert "not allowed with" in refused("--pretrained", "--weights", "x")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -181,20 +179,15 @@ def test_what_is_taken_and_what_is_refused(monkeypatch):
         training_precision("bf16", article, "article")
 
 
-def test_the_command_line(tmp_path):
-    def train(*options: str):
-        command = [sys.executable, "-m", "tripletnet", "train", "digits", "--images", "60"]
-        command += ["--network", "residual", "--code-size", "8", "--batch-size", "30", "--quiet"]
-        return subprocess.run(
-            [*command, "--out", tmp_path / "run", *options], capture_output=True, text=True
-        )
-
-    done = train("--precision", "auto")
-    assert done.returncode == 0, done.stderr
+def test_the_command_line(tmp_path, tripletnet):
+    command = ("train", "digits", "--images", 60, "--network", "residual", "--code-size", 8)
+    options = (*command, "--batch-size", 30, "--quiet", "--out", tmp_path / "run", "--precision")
+    status, _, said = tripletnet(*options, "auto")
+    assert status == 0, said
     stored = json.loads((tmp_path / "run" / "run.json").read_text())["training"]["precision"]
     assert stored == ("bf16" if has_bf16_units() else "fp32")
-    refused = train("--precision", "int4")
-    assert refused.returncode == 2
-    assert refused.stderr == (
-        "tripletnet: error: precision 'int4' is not known: use one of fp32, bf16, auto\n"
+    status, _, said = tripletnet(*options, "int4")
+    assert (status, said) == (
+        2,
+        "tripletnet: error: precision 'int4' is not known: use one of fp32, bf16, auto\n",
     )

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tripletnet.cli import main
 from tripletnet.presets import PRESETS
 
 TRIPLETNET = [sys.executable, "-m", "tripletnet"]
@@ -72,15 +71,24 @@ def test_version():
         (("train", "cifar10", "--out", "x", "--root", "/nonesuch"), "/nonesuch"),
     ],
 )
-def test_a_mistake_is_one_line_and_status_2(options, said, tmp_path, monkeypatch):
+def test_a_mistake_is_one_line_and_status_2(options, said, tmp_path, monkeypatch, tripletnet):
     monkeypatch.chdir(tmp_path)
-    done = run(*options)
-    assert done.returncode == 2, done.stderr
-    assert done.stdout == ""
-    assert done.stderr.startswith("tripletnet: error: ")
-    assert done.stderr.count("\n") == 1
-    assert said in done.stderr
+    status, printed, complaint = tripletnet(*options)
+    assert (status, printed) == (2, "")
+    assert_one_line(complaint)
+    assert said in complaint
     assert not list(tmp_path.iterdir())
+
+
+def assert_one_line(complaint: str) -> None:
+    assert complaint.startswith("tripletnet: error: ")
+    assert complaint.count("\n") == 1
+
+
+def test_a_mistake_in_a_process_of_its_own(tmp_path):
+    done = run("train", "digits", "--out", tmp_path / "x", "--images", "0")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert_one_line(done.stderr)
 
 
 @pytest.mark.parametrize(
@@ -98,6 +106,14 @@ def test_a_mistake_is_one_line_and_status_2(options, said, tmp_path, monkeypatch
             ("train", ".", "--hold-out-classes", "0"),
             "--hold-out-classes 0 holds out none: give 1 or more, or names",
         ),
+        (
+            ("train", ".", "--root", "there"),
+            "--root tells where CIFAR-10 lies and does not go with .: leave it out",
+        ),
+        (
+            ("train", "cifar10", "--triplets", "rows.csv", "--root", "there"),
+            "--root tells where CIFAR-10 lies and does not go with --triplets",
+        ),
         (("train", "digits", "--patience", "3"), "patience: nothing is held out"),
         (
             ("train", "digits", "--temperature", "0.1"),
@@ -109,26 +125,24 @@ def test_a_mistake_is_one_line_and_status_2(options, said, tmp_path, monkeypatch
         ),
     ],
 )
-def test_what_would_be_ignored_is_refused(options, said, tmp_path, capsys):
-    with pytest.raises(SystemExit) as ended:
-        main([*options, "--out", str(tmp_path / "x")])
-    assert ended.value.code == 2
-    assert said in capsys.readouterr().err
+def test_what_would_be_ignored_is_refused(options, said, tmp_path, tripletnet):
+    status, _, complaint = tripletnet(*options, "--out", tmp_path / "x")
+    assert status == 2
+    assert said in complaint
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("options", [("--precision", "int8"), ("--device", "gpu")])
-def test_codes_that_are_made_take_no_options_of_an_encoder(options, tmp_path, capsys):
+def test_codes_that_are_made_take_no_options_of_an_encoder(options, tmp_path, tripletnet):
     codes = tmp_path / "codes.npz"
     np.savez(codes, codes=np.eye(3, dtype=np.float32))
-    with pytest.raises(SystemExit) as ended:
-        main(["index", str(codes), "--out", str(tmp_path / "x"), *options])
-    assert ended.value.code == 2
-    assert f"index: {options[0]}: the codes are made already" in capsys.readouterr().err
+    status, _, said = tripletnet("index", codes, "--out", tmp_path / "x", *options)
+    assert status == 2
+    assert f"index: {options[0]}: the codes are made already" in said
     assert not (tmp_path / "x").exists()
 
 
-def test_train_writes_a_run_folder_and_resume_finds_it_finished(tmp_path):
+def test_train_writes_a_run_folder_and_resume_finds_it_finished(tmp_path, tripletnet):
     options = ("train", "digits", "--out", tmp_path / "run", "--images", "800", "--code-size", 32)
     done = run(*options)
     assert done.returncode == 0, done.stderr
@@ -141,19 +155,19 @@ def test_train_writes_a_run_folder_and_resume_finds_it_finished(tmp_path):
     assert description["training"]["learning_rate"] > 0
 
     before = (tmp_path / "run/encoder.params").read_bytes()
-    assert run(*options, "--resume").returncode == 0
+    assert tripletnet(*options, "--resume")[0] == 0
     assert (tmp_path / "run/encoder.params").read_bytes() == before
 
-    other = run(*options, "--resume", "--seed", "1")
-    assert other.returncode == 2
-    assert "started with seed 0, not 1" in other.stderr
+    status, _, said = tripletnet(*options, "--resume", "--seed", "1")
+    assert status == 2
+    assert "started with seed 0, not 1" in said
 
 
-def test_a_preset_gives_way_to_what_is_asked_for_and_to_what_the_data_are(tmp_path):
+def test_a_preset_gives_way_to_what_is_asked_for_and_to_what_the_data_are(tmp_path, tripletnet):
     out = tmp_path / "run"
     options = ("--out", out, "--images", "600", "--code-size", "16", "--batch-size", "200")
-    done = run("train", "digits", "--preset", "fast", *options)
-    assert done.returncode == 0, done.stderr
+    status, _, said = tripletnet("train", "digits", "--preset", "fast", *options)
+    assert status == 0, said
     training = json.loads((out / "run.json").read_text())["training"]
     chosen = {name: training[name] for name in ("network", "loss", "optimizer", "schedule")}
     assert chosen == {name: PRESETS["fast"][name] for name in chosen}
@@ -190,7 +204,7 @@ def interrupt(
 
 def test_after_ctrl_c_and_after_kill_9_a_run_goes_on_exactly(tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    options = ["--images", "6000", "--code-size", "32", "--batch-size", "96"]
+    options = ["--images", "4500", "--code-size", "32", "--batch-size", "96"]
     assert run("train", "digits", "--out", whole, *options).returncode == 0
 
     command = [*TRIPLETNET, "train", "digits", "--out", str(broken), *options]

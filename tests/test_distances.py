@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tripletnet.backend import mx
-from tripletnet.cli import main
 from tripletnet.codes_file import EncodedImages
 from tripletnet.commands import evaluate
 from tripletnet.distances import Distance
@@ -218,14 +217,14 @@ def test_an_index_of_any_codes_has_no_cosines():
         index.search(codes, 1, distance="far")
 
 
-def test_search_in_another_distance(small_run, photos, tmp_path, own_cache, capsys):
+def test_search_in_another_distance(small_run, photos, tmp_path, own_cache, tripletnet):
     index, unit = tmp_path / "index", {}
-    command_line("index", small_run, photos, "--out", index)
+    assert tripletnet("index", small_run, photos, "--out", index)[0] == 0
     for name in NAMES:
-        capsys.readouterr()
         search = ("search", index, photos / "a/1.png", "--distance", name, "--json")
-        command_line(*search, "--plot", tmp_path / "found.png")
-        unit[name] = json.loads(capsys.readouterr().out)
+        status, said, _ = tripletnet(*search, "--plot", tmp_path / "found.png")
+        assert status == 0
+        unit[name] = json.loads(said)
         assert unit[name]["distance"] == DISTANCES[name]().label
     assert unit["euclidean"]["max_distance"] == pytest.approx(0.05**0.5)  # the run's threshold
     for name in NAMES:
@@ -234,16 +233,9 @@ def test_search_in_another_distance(small_run, photos, tmp_path, own_cache, caps
         assert ours["nearest"]["distance"] == pytest.approx(
             DISTANCES[name]().from_squared(squared["nearest"]["distance"]), abs=1e-6
         )
-    command_line("search", index, photos / "a/1.png", "--distance", "far", status=2)
-    assert "distance 'far' is not known: use one of squared, euclidean, cosine" in (
-        capsys.readouterr().err
-    )
-
-
-def command_line(*options, status=0):
-    with pytest.raises(SystemExit) as ended:
-        main([str(option) for option in options])
-    assert ended.value.code == status
+    status, _, said = tripletnet("search", index, photos / "a/1.png", "--distance", "far")
+    assert status == 2
+    assert "distance 'far' is not known: use one of squared, euclidean, cosine" in said
 
 
 class OnlyToTrain(Distance):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -17,13 +14,6 @@ from tripletnet.retrieval import encoder as encoder_module
 from tripletnet.retrieval.encoder import Encoder
 
 pytestmark = pytest.mark.usefixtures("own_cache")
-
-
-def command(*args):
-    done = subprocess.run(
-        [sys.executable, "-m", "tripletnet", *map(str, args)], capture_output=True, text=True
-    )
-    return done.returncode, done.stdout, done.stderr
 
 
 def test_listing_one_folder(photos):
@@ -140,10 +130,10 @@ def test_a_stopped_encoding_is_taken_up_again(small_run, photos, tmp_path, monke
     assert np.array_equal(changed.codes, encoder.encode_files([photos])[0].codes)
 
 
-def test_the_command(small_run, photos, tmp_path):
+def test_the_command(small_run, photos, tmp_path, tripletnet):
     (photos / "a/broken.png").write_bytes(b"")
     out = tmp_path / "out/codes.npz"
-    status, said, notices = command("encode", small_run, photos, "--out", out)
+    status, said, notices = tripletnet("encode", small_run, photos, "--out", out)
     assert status == 0 and "11 pictures encoded" in said
     assert "left out, empty file: 1 (a/broken.png)" in notices
     stored = read_codes(out)
@@ -153,14 +143,14 @@ def test_the_command(small_run, photos, tmp_path):
         "codes.npz",
         "codes.npz.left_out.tsv",
     ]
-    assert "11 images of 16 x 16" in command("cache")[1]
-    assert "freed" in command("cache", "--clear")[1]
+    assert "11 images of 16 x 16" in tripletnet("cache")[1]
+    assert "freed" in tripletnet("cache", "--clear")[1]
     for wrong, complaint in (
         ([photos, photos, "--out", out], "not a run folder"),
         ([small_run, tmp_path / "none", "--out", out], "no such file or folder"),
         ([small_run, photos, "--out", tmp_path], "--out names the file"),
     ):
-        status, _, said = command("encode", *wrong)
+        status, _, said = tripletnet("encode", *wrong)
         assert status == 2 and said.startswith("tripletnet: error:") and complaint in said
         assert said.count("\n") == 1
 

@@ -560,31 +560,23 @@ def test_temperatures_that_make_no_sense(temperature):
 # --- runs of earlier versions
 
 
-def command_line(*options, status: int = 0) -> None:
-    from tripletnet.cli import main
-
-    with pytest.raises(SystemExit) as ended:
-        main([str(option) for option in options])
-    assert ended.value.code == status
-
-
 SMALL = ("--network", "article", "--size", 16, "--code-size", 8, "--batch-size", 8, "--quiet")
 SMALL += ("--validation", 0, "--test", 0)
 
 
-def test_a_run_of_an_earlier_version_goes_on(photos, tmp_path):
+def test_a_run_of_an_earlier_version_goes_on(photos, tmp_path, tripletnet):
     import json
 
     out = tmp_path / "run"
     train = ("train", photos, "--out", out, *SMALL, "--loss", "triplet")
-    command_line(*train, "--images", 24)
+    assert tripletnet(*train, "--images", 24)[0] == 0
     description = json.loads((out / "run.json").read_text())
     for name in ("distance", "soft_margin", "average"):
         del description["training"][name]
     (out / "run.json").write_text(json.dumps(description))
-    command_line(*train, "--images", 48, "--resume")
+    assert tripletnet(*train, "--images", 48, "--resume")[0] == 0
     assert json.loads((out / "run.json").read_text())["images_seen"] >= 48
-    command_line(*train, "--images", 48, "--resume", "--soft-margin", status=2)
+    assert tripletnet(*train, "--images", 48, "--resume", "--soft-margin")[0] == 2
 
 
 class StopAfterOne(Callback):

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from tripletnet import Encoder, TrainingConfig, train_run
-from tripletnet.cli import main
 from tripletnet.codes_file import read_codes
 from tripletnet.errors import InputError
 from tripletnet.int8 import precision as precision_module
@@ -26,21 +25,6 @@ from tripletnet.processor import processor_name
 from tripletnet.runs import clear_run, load_run
 
 CONFIG = TrainingConfig(images=720, code_size=16, batch_size=24, shift=1, learning_rate=0.02)
-
-
-@pytest.fixture
-def command(capsys):
-    """Run a command line in this process; return its status, output and errors."""
-
-    def call(*options: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        with warnings.catch_warnings(), pytest.raises(SystemExit) as caught:
-            warnings.simplefilter("default", UserWarning)
-            main(list(map(str, options)))
-        said = capsys.readouterr()
-        return int(caught.value.code or 0), said.out, said.err
-
-    return call
 
 
 def stripes(count: int = 120) -> tuple[np.ndarray, np.ndarray]:
@@ -268,11 +252,11 @@ def test_speeds_are_the_best_of_some_turns():
     assert Speeds(100.0, 250.0).ratio == 2.5
 
 
-def test_the_commands(command, run, photos, tmp_path):
+def test_the_commands(tripletnet, run, photos, tmp_path):
     codes = {}
     for precision in ("fp32", "int8"):
         out = tmp_path / f"{precision}.npz"
-        status, _, said = command("encode", run, photos, "--out", out, "--precision", precision)
+        status, _, said = tripletnet("encode", run, photos, "--out", out, "--precision", precision)
         assert status == 0, said
         stored = read_codes(out)
         assert stored.precision == precision
@@ -280,28 +264,28 @@ def test_the_commands(command, run, photos, tmp_path):
     assert codes["int8"].fingerprint == codes["fp32"].fingerprint
     assert 0.99 < (codes["int8"].codes * codes["fp32"].codes).sum(axis=1).min() < 1
     index = tmp_path / "index"
-    status, said, _ = command("index", tmp_path / "int8.npz", "--out", index)
+    status, said, _ = tripletnet("index", tmp_path / "int8.npz", "--out", index)
     assert status == 0 and "precision int8" in said
-    status, said, _ = command(
+    status, said, _ = tripletnet(
         "search", index, photos / "a/1.png", "--precision", "auto", "--json", "--max-distance", "4"
     )
     assert status == 0 and json.loads(said)["results"][0]["itself"] == ["a/1.png"]
-    status, said, _ = command(
+    status, said, _ = tripletnet(
         "compare", run, photos / "a/0.png", photos / "b/4.png", "--precision", "int8"
     )
     assert status == 0 and "distance 0.0000" in said
-    status, said, _ = command("quantize", run, "--json")
+    status, said, _ = tripletnet("quantize", run, "--json")
     told = json.loads(said)
     assert status == 0 and told["images"] == 120 and told["cosine"] > 0.999
     assert (told["auto"] == "int8") == (not told["why"])
-    status, said, _ = command("quantize", run, photos)
+    status, said, _ = tripletnet("quantize", run, photos)
     assert status == 0 and "(11 images)" in said and "--precision auto takes" in said
     (photos / "a" / "broken.png").write_bytes(b"\x89PNG")
-    status, said, left_out = command("quantize", run, photos)
+    status, said, left_out = tripletnet("quantize", run, photos)
     assert status == 0 and "(11 images)" in said and "broken.png" in left_out
 
 
-def test_the_command_that_judges(command, run, tmp_path):
+def test_the_command_that_judges(tripletnet, run, tmp_path):
     from PIL import Image
 
     pixels, labels = stripes(60)
@@ -310,7 +294,7 @@ def test_the_command_that_judges(command, run, tmp_path):
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(place / f"{i}.png")
     report = tmp_path / "report"
-    status, said, errors = command(
+    status, said, errors = tripletnet(
         *("evaluate", run, tmp_path / "data", "--out", report, "--precision", "int8"),
         *("--precision-target", "0.9", "--quiet"),
     )
@@ -318,11 +302,11 @@ def test_the_command_that_judges(command, run, tmp_path):
     assert "computed in int8" in said
     damaged = shutil.copytree(run, tmp_path / "damaged")
     (damaged / "history.csv").write_text("images,loss\n1,0.5\n2")
-    status, _, errors = command("evaluate", damaged, tmp_path / "data", "--out", report)
+    status, _, errors = tripletnet("evaluate", damaged, tmp_path / "data", "--out", report)
     assert status == 2 and "history.csv: a row is damaged: take that row out" in errors
 
 
-def test_mistakes_on_the_command_line(command, small_run, photos, tmp_path):
+def test_mistakes_on_the_command_line(tripletnet, small_run, photos, tmp_path):
     out = tmp_path / "codes.npz"
     for options, complaint in (
         (("encode", small_run, photos, "--out", out, "--precision", "int8"), "tripletnet quantize"),
@@ -331,9 +315,9 @@ def test_mistakes_on_the_command_line(command, small_run, photos, tmp_path):
         (("quantize", small_run, tmp_path / "none"), "no such file or folder"),
         (("quantize", tmp_path), "not a run folder"),
     ):
-        status, _, said = command(*options)
+        status, _, said = tripletnet(*options)
         assert status == 2 and complaint in said and said.count("\n") == 1, said
-    status, _, said = command("encode", small_run, photos, "--out", out, "--precision", "auto")
+    status, _, said = tripletnet("encode", small_run, photos, "--out", out, "--precision", "auto")
     assert status == 0 and said.count("encoding in fp32") == 1
 
 

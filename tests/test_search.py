@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import math
 import shutil
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tripletnet.cli import main
 from tripletnet.codes_file import EncodedImages, write_codes
 from tripletnet.errors import InputError
 from tripletnet.files import only_one
@@ -26,22 +23,14 @@ from tripletnet.retrieval.search_pictures import search_pictures
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 
-def tripletnet(*args):
-    """Run a command; return its status, and what it said on standard output and error."""
-    out, error = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(error), pytest.raises(SystemExit) as ended:
-        main([str(arg) for arg in args])
-    return ended.value.code, out.getvalue(), error.getvalue()
-
-
 @pytest.fixture
-def index(small_run, photos, tmp_path):
+def index(small_run, photos, tmp_path, tripletnet):
     status, said, _ = tripletnet("index", small_run, photos, "--out", tmp_path / "index")
     assert status == 0 and "11" in said
     return tmp_path / "index"
 
 
-def test_what_an_index_tells(index, small_run, photos):
+def test_what_an_index_tells(index, small_run, photos, tripletnet):
     status, said, _ = tripletnet("index", index, "--info", "--json")
     about = json.loads(said)
     assert status == 0
@@ -56,7 +45,7 @@ def test_what_an_index_tells(index, small_run, photos):
     assert not index.with_name("index.part").exists()
 
 
-def test_a_picture_finds_others_and_not_itself(index, small_run, photos):
+def test_a_picture_finds_others_and_not_itself(index, small_run, photos, tripletnet):
     status, said, _ = tripletnet(
         "search", index, photos / "a/1.png", "-k", 10, "--max-distance", "inf", "--json"
     )
@@ -75,7 +64,7 @@ def test_a_picture_finds_others_and_not_itself(index, small_run, photos):
     assert {n["class"] for n in result["neighbours"]} == {"a", "b", ""}
 
 
-def test_copies_are_told_and_not_counted_as_neighbours(index, photos, tmp_path):
+def test_copies_are_told_and_not_counted_as_neighbours(index, photos, tmp_path, tripletnet):
     shutil.copy(photos / "a/0.png", tmp_path / "elsewhere.png")
     _, said, _ = tripletnet("search", index, tmp_path / "elsewhere.png", "--json")
     (result,) = json.loads(said)["results"]
@@ -85,7 +74,7 @@ def test_copies_are_told_and_not_counted_as_neighbours(index, photos, tmp_path):
     assert "itself  a/0.png" in said and "itself  b/4.png" in said
 
 
-def test_a_picture_of_nothing_finds_nothing_and_says_so(index, photos):
+def test_a_picture_of_nothing_finds_nothing_and_says_so(index, photos, tripletnet):
     status, said, _ = tripletnet("search", index, photos / "a/1.png", "--max-distance", 0)
     assert status == 0
     assert "nothing else looks like it: the nearest, " in said and "within 0.0000" in said
@@ -93,7 +82,7 @@ def test_a_picture_of_nothing_finds_nothing_and_says_so(index, photos):
     assert "within 0.0500" in tripletnet("search", index, photos / "a/1.png")[1]
 
 
-def test_a_folder_of_queries_as_a_table(index, photos, tmp_path):
+def test_a_folder_of_queries_as_a_table(index, photos, tmp_path, tripletnet):
     (photos / "a/bad.png").write_bytes(b"")
     table = tmp_path / "table.csv"
     status, said, notices = tripletnet(
@@ -111,7 +100,7 @@ def test_a_folder_of_queries_as_a_table(index, photos, tmp_path):
     assert {row["rank"] for row in rows} == {"itself", "none"}
 
 
-def test_the_grid(index, photos, tmp_path):
+def test_the_grid(index, photos, tmp_path, tripletnet):
     (photos / "b/3.png").rename(tmp_path / "gone.png")  # shown as a gap
     plot = tmp_path / "grid.png"
     status, _, notices = tripletnet(
@@ -121,7 +110,7 @@ def test_the_grid(index, photos, tmp_path):
     assert Image.open(plot).width > 600
 
 
-def test_adding_and_removing(index, small_run, photos, tmp_path):
+def test_adding_and_removing(index, small_run, photos, tmp_path, tripletnet):
     Image.new("RGB", (30, 30), "red").save(photos / "a/red.png")
     Image.new("RGB", (30, 30), "blue").save(photos / "a/1.png")
     status, said, _ = tripletnet("index", index, "--add", photos / "a")
@@ -152,7 +141,7 @@ def test_adding_and_removing(index, small_run, photos, tmp_path):
     assert len(Index.load(index)) == 6
 
 
-def test_an_index_of_codes(small_run, photos, tmp_path):
+def test_an_index_of_codes(small_run, photos, tmp_path, tripletnet):
     codes = tmp_path / "codes.npz"
     assert tripletnet("encode", small_run, photos, "--out", codes)[0] == 0
     status, _, _ = tripletnet("index", codes, "--out", tmp_path / "index")
@@ -171,7 +160,7 @@ def test_without_a_place_for_what_cannot_be_used_the_first_is_an_error(index, sm
     assert len(found) == 5 and [Path(item.path).name for item in lost] == ["broken.png"]
 
 
-def test_what_is_refused(index, small_run, photos, tmp_path):
+def test_what_is_refused(index, small_run, photos, tmp_path, tripletnet):
     for wrong, complaint in (
         (["index", small_run, photos, "--out", index], "exists: add to it"),
         (["index", small_run, "--out", tmp_path / "i"], "which pictures are to be indexed"),
@@ -197,7 +186,7 @@ def test_what_is_refused(index, small_run, photos, tmp_path):
         assert said.startswith("tripletnet: error:") and said.count("\n") == 1, said
 
 
-def test_codes_of_another_encoder_are_refused_by_name(small_run, photos, tmp_path):
+def test_codes_of_another_encoder_are_refused_by_name(small_run, photos, tmp_path, tripletnet):
     codes = np.eye(4, 16, dtype=np.float32)
     other = EncodedImages(codes, paths=list("abcd"), fingerprint="f" * 64, run="/runs/other")
     write_codes(tmp_path / "codes.npz", other)
@@ -213,7 +202,7 @@ def test_codes_of_another_encoder_are_refused_by_name(small_run, photos, tmp_pat
         assert tripletnet(*command, "--run", small_run) == (2, "", same_words)
 
 
-def test_the_threshold_is_that_of_the_run(small_run, photos, tmp_path):
+def test_the_threshold_is_that_of_the_run(small_run, photos, tmp_path, tripletnet):
     run = shutil.copytree(small_run, tmp_path / "run")
     (run / "threshold.json").unlink()
     assert tripletnet("index", run, photos, "--out", tmp_path / "index")[0] == 0
@@ -228,7 +217,9 @@ def test_the_threshold_is_that_of_the_run(small_run, photos, tmp_path):
     assert "within 0.0200" in tripletnet(*search)[1]
 
 
-def test_too_little_memory_is_told_before_the_work(small_run, photos, tmp_path, monkeypatch):
+def test_too_little_memory_is_told_before_the_work(
+    small_run, photos, tmp_path, monkeypatch, tripletnet
+):
     monkeypatch.setattr(Encoder, "_encode_block", None)  # a TypeError, if it came to that
     out = tmp_path / "index"
     wrong = ("index", small_run, photos, "--out", out, "--memory")
@@ -239,7 +230,7 @@ def test_too_little_memory_is_told_before_the_work(small_run, photos, tmp_path, 
     assert not list(tmp_path.glob("index*"))
 
 
-def test_compare(small_run, photos):
+def test_compare(small_run, photos, tripletnet):
     same = tripletnet("compare", small_run, photos / "a/0.png", photos / "b/4.png", "--check")
     told = "same: squared Euclidean distance 0.0000, threshold 0.0500"
     assert same[0] == 0 and same[1].startswith(told)
@@ -253,7 +244,7 @@ def test_compare(small_run, photos):
     assert told["same"] is False
 
 
-def test_compare_without_a_threshold(small_run, photos, tmp_path):
+def test_compare_without_a_threshold(small_run, photos, tmp_path, tripletnet):
     run = shutil.copytree(small_run, tmp_path / "run")
     (run / "threshold.json").unlink()
     status, said, _ = tripletnet("compare", run, photos / "a/0.png", photos / "a/1.png")
@@ -268,7 +259,7 @@ def test_compare_without_a_threshold(small_run, photos, tmp_path):
     assert Comparison(0.5).same is None and Comparison(0.5, 0.5).same
 
 
-def test_a_moved_collection(index, small_run, photos, tmp_path):
+def test_a_moved_collection(index, small_run, photos, tmp_path, tripletnet):
     moved, run = tmp_path / "moved", tmp_path / "run elsewhere"
     photos.rename(moved)
     shutil.copytree(small_run, run)
@@ -283,7 +274,7 @@ def test_a_moved_collection(index, small_run, photos, tmp_path):
     assert "5 pictures removed" in tripletnet("index", index, "--remove", moved)[1]
 
 
-def test_only_one_command_changes_an_index(index, photos):
+def test_only_one_command_changes_an_index(index, photos, tripletnet):
     with only_one(index):
         status, _, said = tripletnet("index", index, "--remove", "a")
     assert status == 2 and "another command is making or changing it" in said
@@ -291,7 +282,7 @@ def test_only_one_command_changes_an_index(index, photos):
     assert not index.with_name("index.lock").exists()
 
 
-def test_only_one_command_makes_a_file(small_run, photos, tmp_path):
+def test_only_one_command_makes_a_file(small_run, photos, tmp_path, tripletnet):
     for command in ("encode", "index"):
         with only_one(tmp_path / "out"):
             status, _, said = tripletnet(command, small_run, photos, "--out", tmp_path / "out")
@@ -300,7 +291,9 @@ def test_only_one_command_makes_a_file(small_run, photos, tmp_path):
     assert {path.name for path in tmp_path.rglob("out*")} == {"out"}
 
 
-def test_a_name_means_what_the_index_has_before_what_lies_here(index, photos, monkeypatch):
+def test_a_name_means_what_the_index_has_before_what_lies_here(
+    index, photos, monkeypatch, tripletnet
+):
     (photos / "b/a").mkdir()
     shutil.copy(photos / "a/1.png", photos / "b/a/1.png")
     tripletnet("index", index, "--add", photos)
@@ -309,7 +302,7 @@ def test_a_name_means_what_the_index_has_before_what_lies_here(index, photos, mo
     assert "b/a/1.png" in Index.load(index).images.paths
 
 
-def test_a_table_that_cannot_be_made_leaves_the_one_before(index, photos, tmp_path):
+def test_a_table_that_cannot_be_made_leaves_the_one_before(index, photos, tmp_path, tripletnet):
     table = tmp_path / "table.csv"
     table.write_text("before")
     (tmp_path / "bad.png").write_bytes(b"")
@@ -330,19 +323,19 @@ def test_a_table_that_cannot_be_made_leaves_the_one_before(index, photos, tmp_pa
         (["--add", b"\xff.png".decode("utf-8", "surrogateescape")], "not valid UTF-8"),
     ],
 )
-def test_odd_names(index, options, complaint):
+def test_odd_names(index, options, complaint, tripletnet):
     status, _, said = tripletnet("index", index, *options)
     assert (status, said) == (0, "") if complaint is None else status == 2 and complaint in said
 
 
-def test_many_neighbours_of_many_are_found_part_by_part(index, photos, monkeypatch):
+def test_many_neighbours_of_many_are_found_part_by_part(index, photos, monkeypatch, tripletnet):
     search = ("search", index, photos, "-k", 4, "--max-distance", "inf", "--json")
     whole = tripletnet(*search)
     monkeypatch.setattr("tripletnet.retrieval.search_pictures._MOST_FOUND", 9)  # two at a time
     assert tripletnet(*search) == whole
 
 
-def test_huge_numbers(index, photos):
+def test_huge_numbers(index, photos, tripletnet):
     status, said, _ = tripletnet(
         "search", index, photos / "a/1.png", "-k", 10**11, "--max-distance", "inf", "--json"
     )

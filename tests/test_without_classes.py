@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -181,7 +179,7 @@ def test_a_batch_of_views_holds_every_picture_twice_each_altered_its_own_way():
 
 
 @pytest.mark.parametrize(
-    "loss", [loss for loss in LOSSES if loss != "triplet"] + list(MINERS.keys() - {"random"})
+    "loss", [name for name in (*LOSSES, *MINERS) if name not in ("triplet", "random")]
 )
 def test_every_loss_and_miner_learns_from_views(loss):
     choices = {"loss": loss} if loss in LOSSES else {"loss": "triplet", "mining": loss}
@@ -258,15 +256,6 @@ def files(photos: Path) -> Path:
     return photos
 
 
-def run(*options: object) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "tripletnet", *map(str, options)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-
-
 SMALL = (
     "--network",
     "article",
@@ -285,46 +274,49 @@ SMALL = (
     ("kind", "measure", "meaning"),
     [("triplets", "ordered_right", "triplets ordered right"), ("pairs", "roc_auc", "ROC-AUC")],
 )
-def test_the_command_line_on_files(files, tmp_path, own_cache, kind, measure, meaning):
+def test_the_command_line_on_files(files, tmp_path, own_cache, tripletnet, kind, measure, meaning):
     file, out = files / f"{kind}.csv", tmp_path / "run"
     options = ("train", f"--{kind}", file, "--out", out, *SMALL, "--validation-file", file)
-    done = run(*options)
-    assert done.returncode == 0, done.stderr
-    assert "learnt from and validated on: 8 of 8" in done.stderr
+    status, said, notices = tripletnet(*options)
+    assert status == 0, notices
+    assert "learnt from and validated on: 8 of 8" in notices
     written = {path.name for path in out.iterdir()}
     assert written >= {"run.json", "encoder.params", "validation.csv"}
     if "threshold.json" in written:
-        assert "count as the same up to a squared distance" in done.stdout
+        assert "count as the same up to a squared distance" in said
     else:  # eight pictures seldom give one
-        assert "no threshold was chosen: no distance gives a false pos" in done.stdout
+        assert "no threshold was chosen: no distance gives a false pos" in said
     assert measure in (out / "validation.csv").read_text()
 
-    told = run("evaluate", out, f"--{kind}", file, "--json")
-    assert told.returncode == 0, told.stderr
-    told = json.loads(told.stdout)
+    status, said, notices = tripletnet("evaluate", out, f"--{kind}", file, "--json")
+    assert status == 0, notices
+    told = json.loads(said)
     assert told["measure"] == measure and told["pictures"] == 8
     assert meaning in told["meaning"] and 0 <= told["value"] <= 1
     best = max(float(row[measure]) for row in csv.DictReader((out / "validation.csv").open()))
     assert told["value"] == pytest.approx(best, abs=1e-5)
-    refused = run("evaluate", out, f"--{kind}", file, "--recall-target", 0.9)
-    assert refused.returncode == 2 and "do not go with --triplets" in refused.stderr
-    refused = run("evaluate", out, "--out", tmp_path / "report")
-    assert refused.returncode == 2 and f"--{kind} FILE" in refused.stderr
+    status, _, said = tripletnet("evaluate", out, f"--{kind}", file, "--recall-target", 0.9)
+    assert status == 2 and "do not go with --triplets" in said
+    status, _, said = tripletnet("evaluate", out, "--out", tmp_path / "report")
+    assert status == 2 and f"--{kind} FILE" in said
 
 
-def test_the_command_line_on_pictures_without_labels(photos, tmp_path, own_cache):
+def test_the_command_line_on_pictures_without_labels(photos, tmp_path, own_cache, tripletnet):
     out = tmp_path / "run"
     options = ("train", photos, "--positives", "augment", "--out", out, *SMALL)
-    done = run(*options, "--validation", 0.3)
-    assert done.returncode == 0, done.stderr
-    assert "copies of others, of which each counts once: 1" in done.stderr
+    status, _, notices = tripletnet(*options, "--validation", 0.3)
+    assert status == 0, notices
+    assert "copies of others, of which each counts once: 1" in notices
     assert "originals_first" in (out / "validation.csv").read_text()
     assert set(json.loads((out / "split.json").read_text())["images"].values()) == {
         "train", "validation",
     }  # fmt: skip
-    assert run(*options, "--validation", 0.3, "--resume").returncode == 0
-    index = run("index", out, photos, "--out", tmp_path / "index")
-    assert index.returncode == 0, index.stderr
-    found = run("search", tmp_path / "index", photos / "a/1.png", "--max-distance", "inf", "--json")
-    assert found.returncode == 0, found.stderr
-    assert run("compare", out, photos / "a/1.png", photos / "a/2.png").returncode == 0
+    assert tripletnet(*options, "--validation", 0.3, "--resume")[0] == 0
+    index, one, other = tmp_path / "index", photos / "a/1.png", photos / "a/2.png"
+    for command in (
+        ("index", out, photos, "--out", index),
+        ("search", index, one, "--max-distance", "inf", "--json"),
+        ("compare", out, one, other),
+    ):
+        status, _, said = tripletnet(*command)
+        assert status == 0, said
