@@ -26,7 +26,8 @@ import numpy as np
 
 from benchmarks.command import needs_data, run_benchmark
 from benchmarks.contest import Contest, Work
-from benchmarks.rivals import make_all, require
+from benchmarks.loaders import gluon_loader, torch_loader
+from benchmarks.rivals import make_all
 from tripletnet.data.cache import cached_images
 from tripletnet.data.decode import read_bytes
 from tripletnet.data.pictures import list_pictures
@@ -75,27 +76,6 @@ def run_through(loader: Iterable[object]) -> None:
         pass
 
 
-def gluon(pictures: Pictures) -> Callable[[], None]:
-    """Return what decodes by Gluon's DataLoader."""
-    from tripletnet.backend import mx
-
-    loader = mx.gluon.data.DataLoader(pictures, BATCH, num_workers=usable_cores())
-    return partial(run_through, loader)
-
-
-def torch(pictures: Pictures) -> Callable[[], None]:
-    """Return what decodes by PyTorch's DataLoader."""
-    (data,) = require("torch.utils.data")
-    loader = data.DataLoader(
-        pictures,
-        BATCH,
-        num_workers=usable_cores(),
-        persistent_workers=True,
-        multiprocessing_context="fork",
-    )
-    return partial(run_through, loader)
-
-
 def rate(work: Callable[[], None], images: int) -> float:
     """Return images/s."""
     start = time.perf_counter()
@@ -116,17 +96,17 @@ def prepare(folder: Path, size: int, number: int) -> Work:
     pictures = Pictures(files, size)
     loaders, left_out = make_all(
         {
-            "Gluon's DataLoader": partial(gluon, pictures),
-            "PyTorch's DataLoader": partial(torch, pictures),
+            f"{name}'s DataLoader": partial(loader, pictures, usable_cores(), batch_size=BATCH)
+            for name, loader in (("Gluon", gluon_loader), ("PyTorch", torch_loader))
         }
     )
     for loader in loaders.values():
-        loader()  # begins the workers
+        run_through(loader)  # begins the workers
     works: dict[str, Callable[[], None]] = {
         OURS: lambda: ours(files, stamps, size),
         "OpenCV, 1 image a task": lambda: opencv_alone(files, size, 1),
         "OpenCV, 64 images a task": lambda: opencv_alone(files, size, 64),
-        **loaders,
+        **{name: partial(run_through, loader) for name, loader in loaders.items()},
     }
     said = f"{len(files):,} files of {stamps[:, 0].mean() / 1e3:.1f} kB on average."
     return Work(

@@ -24,11 +24,11 @@ import numpy as np
 from benchmarks.command import run_benchmark
 from benchmarks.contest import Contest, Work
 from benchmarks.encoders import our_network
+from benchmarks.loaders import gluon_loader, torch_loader
 from benchmarks.multiply_adds import training_multiply_adds
 from benchmarks.real_batches import WARM_UP, speed
-from benchmarks.rivals import make_all, require, threads
+from benchmarks.rivals import make_all, threads
 from benchmarks.trainers import Step, our_step, precisions, rival_steps
-from tripletnet.backend import mx
 from tripletnet.data.augment import Augmentation
 from tripletnet.data.cifar10 import load_cifar10
 from tripletnet.data.images import ImageSet
@@ -79,28 +79,6 @@ def learn(
     return count * len(batch) / (end - start)
 
 
-def gluon_loader(images: ImageSet, order: list[list[int]], count: int) -> Callable[[Step], float]:
-    """Return what trains on the batches of Gluon's DataLoader."""
-    loader = mx.gluon.data.DataLoader(
-        AlteredImages(images), batch_sampler=order, num_workers=threads()
-    )
-    return lambda step: learn(step, loader, lambda batch: batch.asnumpy(), count)
-
-
-def torch_loader(images: ImageSet, order: list[list[int]], count: int) -> Callable[[Step], float]:
-    """Return what trains on the batches of PyTorch's DataLoader."""
-    (data,) = require("torch.utils.data")
-    loader = data.DataLoader(
-        AlteredImages(images),
-        batch_sampler=order,
-        num_workers=threads(),
-        persistent_workers=True,
-        multiprocessing_context="fork",
-    )
-    iter(loader)  # the workers begin
-    return lambda step: learn(step, loader, lambda batch: batch.numpy(), count)
-
-
 def prepare(name: str, precision: str, batch: int, batches: int, quick: bool) -> Work:
     """Return training by each."""
     images = noise() if quick else load_cifar10(download=False).train
@@ -112,8 +90,13 @@ def prepare(name: str, precision: str, batch: int, batches: int, quick: bool) ->
     made_ahead = 2 * threads()  # by either DataLoader
     order = [sampler.indices(step).tolist() for step in range(WARM_UP + batches + made_ahead)]
     # workers begin before the threads of the rivals do, which a fork does not take along
-    through_gluon = gluon_loader(images, order, batches)
-    loaders, missing = make_all({"PyTorch": partial(torch_loader, images, order, batches)})
+    fed = {"batch_sampler": order}
+    gluons = gluon_loader(AlteredImages(images), threads(), **fed)
+    made, missing = make_all(
+        {"PyTorch": partial(torch_loader, AlteredImages(images), threads(), **fed)}
+    )
+    for loader in made.values():
+        iter(loader)
     rivals, left_out = rival_steps(name, network, pixels, (f"{precision}, channels_last",))
     slots: dict[str, Callable[[], float]] = {
         f"tripletnet {precision}": partial(
@@ -126,12 +109,14 @@ def prepare(name: str, precision: str, batch: int, batches: int, quick: bool) ->
             precision=precision,
         ),
         f"MXNet {precision}, Gluon's DataLoader": partial(
-            through_gluon, our_step(network, precision)
+            learn, our_step(network, precision), gluons, lambda batch: batch.asnumpy(), batches
         ),
     }
     for rival, step in rivals.items():
-        if loaders:
-            slots[f"{rival}, its DataLoader"] = partial(loaders["PyTorch"], step)
+        if made:
+            slots[f"{rival}, its DataLoader"] = partial(
+                learn, step, made["PyTorch"], lambda batch: batch.numpy(), batches
+            )
     return Work(slots, {**missing, **left_out}, 2 * training_multiply_adds(network) / 1e9)
 
 

@@ -16,23 +16,21 @@ import threading
 import time
 from pathlib import Path
 
+from benchmarks.memory import held
 from tripletnet.data.folder import load_folder
 from tripletnet.data.scan import scan_folder
 
 
-def own_memory() -> float:
-    """Return the anonymous memory of this process in MB."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("RssAnon"):
-            return int(line.split()[1]) * 1024 / 1e6
-    raise SystemExit("this system does not tell RssAnon")
+def megabytes() -> float:
+    """Return the memory of this process without the files that it has mapped."""
+    return held("RssAnon") / 1e6
 
 
 class Peak:
     """The highest own memory while a block runs."""
 
     def __enter__(self) -> Peak:
-        self.highest = self.start = own_memory()
+        self.highest = self.start = megabytes()
         self.done = threading.Event()
         self.thread = threading.Thread(target=self.watch)
         self.thread.start()
@@ -40,7 +38,7 @@ class Peak:
 
     def watch(self) -> None:
         while not self.done.wait(0.01):
-            self.highest = max(self.highest, own_memory())
+            self.highest = max(self.highest, megabytes())
 
     def __exit__(self, *error: object) -> None:
         self.done.set()
@@ -63,7 +61,7 @@ def measure(folder: Path, count: int, size: int) -> None:
             with Peak() as peak:
                 data = load_folder(root, size=size, cache=Path(scratch, "cache"))
             seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
-            kept = own_memory() - peak.start
+            kept = megabytes() - peak.start
             print(
                 f"{count:>8} images, {when}: {seconds:6.2f} s ({cpu:.2f} s of processors), "
                 f"peak {peak.highest:6.1f} MB "

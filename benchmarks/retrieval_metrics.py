@@ -16,13 +16,13 @@ import argparse
 import time
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any, Callable
 
 import numpy as np
 
 from benchmarks.command import run_benchmark
 from benchmarks.contest import Contest, Work
+from benchmarks.memory import forget_peak, held
 from benchmarks.patch_codes import add_code_options, chosen_codes
 from benchmarks.rivals import make_all, require, threads
 from tripletnet.codes_file import EncodedImages
@@ -76,18 +76,6 @@ def calculator(data: EncodedImages, queries: int, whole: bool) -> Judge:
     return run
 
 
-def forget_peak() -> None:
-    """Let the most memory that this process has had be what it has now."""
-    Path("/proc/self/clear_refs").write_text("5")
-
-
-def gigabytes(kind: str) -> float:
-    """Return the memory of this process: of kind VmRSS now, of kind VmHWM at the most."""
-    status = Path("/proc/self/status").read_text()
-    (line,) = (line for line in status.splitlines() if line.startswith(f"{kind}:"))
-    return int(line.split()[1]) * 1024 / 1e9
-
-
 def prepare(count: int, queries: int, options: argparse.Namespace) -> Work:
     """Return all that judge, and what compares their figures."""
     train, test = chosen_codes(options)
@@ -107,10 +95,10 @@ def prepare(count: int, queries: int, options: argparse.Namespace) -> Work:
 
     def seconds(name: str) -> float:
         forget_peak()
-        before, start = gigabytes("VmRSS"), time.perf_counter()
+        before, start = held("VmRSS"), time.perf_counter()
         figures[name] = judges[name]()
         taken = time.perf_counter() - start
-        peaks[name] = max(peaks.get(name, 0.0), gigabytes("VmHWM") - before)
+        peaks[name] = max(peaks.get(name, 0.0), (held("VmHWM") - before) / 1e9)
         return taken
 
     def agreed() -> dict[str, Any]:

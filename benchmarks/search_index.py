@@ -28,6 +28,7 @@ from typing import Any, Callable, Optional
 
 import numpy as np
 
+from benchmarks.memory import held
 from benchmarks.turns import alternate, spread
 from tripletnet.codes_file import EncodedImages
 from tripletnet.commands.index import parse_size
@@ -109,12 +110,6 @@ def rate(search: Callable[[np.ndarray, int], Any], queries: np.ndarray, batch: i
             return done / (time.perf_counter() - start)
 
 
-def own_memory() -> int:
-    """Return the bytes that this process holds, without the files that it has mapped."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * int(dict(line.split(":", 1) for line in lines)["RssAnon"].split()[0])
-
-
 def measure(
     codes: np.ndarray,
     queries: np.ndarray,
@@ -124,7 +119,7 @@ def measure(
     rounds: int,
 ) -> dict[str, Any]:
     """Build an index, print a table of its figures and return them."""
-    before, start = own_memory(), time.perf_counter()
+    before, start = held("RssAnon"), time.perf_counter()
     names = [f"{row}.png" for row in range(len(codes))]
     index = Index.build(EncodedImages(codes, paths=names), memory=memory)
     seconds = time.perf_counter() - start
@@ -134,7 +129,7 @@ def measure(
         **index.info(),
         "allowed": memory,
         "build_seconds": seconds,
-        "process_grew_by": own_memory() - before,
+        "process_grew_by": held("RssAnon") - before,
         "recall_of_queries": recall,
     }
     taken, grown = figures["memory"] / 1e6, figures["process_grew_by"] / 1e6
