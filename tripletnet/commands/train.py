@@ -112,6 +112,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Train and say where the run lies."""
     tensorboard = tensorboard_folder(args.tensorboard, args.out)
+    supervision = supervision_of(args)  # before MXNet is loaded, which takes seconds
 
     from tripletnet.data.split import split_from_json
     from tripletnet.files import read_json
@@ -121,7 +122,6 @@ def run(args: argparse.Namespace) -> None:
     from tripletnet.training import TrainingConfig, train_run
     from tripletnet.training.fit import make_loss, settled
 
-    supervision = supervision_of(args)
     fields = dataclasses.fields(TrainingConfig)
     given = {field.name: getattr(args, field.name, None) for field in fields}
     choices = choose(kind_of(args), args.preset, given)
