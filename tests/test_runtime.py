@@ -61,6 +61,15 @@ def test_mxnet_leaves_what_it_hardly_needs_unimported():
     assert run_python(code) == "True"
 
 
+def test_whoever_trains_or_encodes_does_not_wait_for_scikit_learn():
+    code = (
+        "import sys; import tripletnet.training, tripletnet.retrieval.encoder; "
+        "print([name in sys.modules for name in ('sklearn', 'pandas', 'scipy.stats')]); "
+        "from tripletnet.evaluation import SVMProbe; print(SVMProbe(C=2.0))"
+    )
+    assert run_python(code).splitlines() == ["[False, False, False]", "SVMProbe(C=2.0)"]
+
+
 @pytest.fixture
 def allow(monkeypatch):
     """Set the affinity mask of this process, as far as Python shows it."""

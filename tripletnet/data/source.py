@@ -87,7 +87,9 @@ def load_data(
     if name == "cifar10":
         return LoadedData(load_cifar10(root, progress=show_progress), recipe={"kind": name})
     if root is not None:
-        raise InputError(f"root tells where CIFAR-10 lies and does not go with {name}: leave it out")
+        raise InputError(
+            f"root tells where CIFAR-10 lies and does not go with {name}: leave it out"
+        )
     if name == "digits":
         return LoadedData(load_digits(), recipe={"kind": name})
     if not Path(name).is_dir():

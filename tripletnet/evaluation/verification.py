@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import rankdata
-from sklearn.cluster import KMeans, MiniBatchKMeans
-from sklearn.metrics import normalized_mutual_info_score
 
 from tripletnet.codes import check_classes, check_codes, check_labels
 from tripletnet.errors import InputError
@@ -51,6 +48,8 @@ def roc_auc(same: np.ndarray, different: np.ndarray) -> float:
             f"pairs: {len(same)} same and {len(different)} different ones; at least one of each "
             "kind is needed"
         )
+    from scipy.stats import rankdata  # slow to import: not for those who only train
+
     distances = np.concatenate([same, different])
     if np.isnan(distances).any():
         raise InputError("pairs: some distances are NaN; look for NaN in the codes")
@@ -83,6 +82,9 @@ def nmi(codes: np.ndarray, labels: np.ndarray, seed: int = 0) -> float:
     InputError
         If codes and labels do not fit together, are not finite or hold one class only.
     """
+    from sklearn.cluster import KMeans, MiniBatchKMeans
+    from sklearn.metrics import normalized_mutual_info_score
+
     codes = check_codes(codes)
     classes, index = check_classes(check_labels(labels, len(codes)))
     kind = KMeans if len(codes) <= ALL_AT_ONCE else MiniBatchKMeans
