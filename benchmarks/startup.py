@@ -1,12 +1,12 @@
-"""How long it takes from nothing to the first code, beside the rivals, and to the first help.
+"""How long it takes from nothing to the first code, beside the rivals, and the commands.
 
     pip install ".[bench]"
     python -m benchmarks.startup [--rounds 5]
 
 Each turn is a new process: Python starts, the library is imported, the article's network is made,
 or read from an ONNX file, and one batch of three images is encoded. The files have been read
-before, so that all find them in memory. `tripletnet --help` and `import tripletnet` are told beside
-`python -c pass`.
+before, so that all find them in memory. `tripletnet --help`, `import tripletnet` and the shortest
+command that encodes, `tripletnet compare` of two pictures, are told beside `python -c pass`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from benchmarks.command import run_benchmark
 from benchmarks.contest import Contest, Work
 from benchmarks.encoders import export_onnx, our_network
 from benchmarks.rivals import make_all, require
+from tripletnet.plots import save_picture
+from tripletnet.runs import save_run
 
 OURS = """
 import numpy as np
@@ -72,7 +74,7 @@ def seconds(*arguments: str) -> float:
 
 def prepare_first_code() -> Work:
     """Return what encodes for the first time."""
-    folder = tempfile.TemporaryDirectory()
+    folder = tempfile.TemporaryDirectory()  # lives until the figures are asked for
     pixels = np.zeros((3, 3, 32, 32), dtype=np.uint8)
 
     def program(text: str, *packages: str, onnx: bool = False) -> partial[float]:
@@ -98,20 +100,25 @@ def prepare_first_code() -> Work:
     )
     for slot in slots.values():
         slot()  # reads the files
-    # the folder lives as long as the figures are asked for
     return Work(slots, left_out, figures=lambda: {"onnx": bool(folder.name)})
 
 
-def prepare_help() -> Work:
+def prepare_commands() -> Work:
     """Return the lightest things that a user does."""
+    folder = tempfile.TemporaryDirectory()  # lives until the figures are asked for
+    run, picture = Path(folder.name, "run"), Path(folder.name, "picture.png")
+    save_run(run, our_network("article"), "article")
+    save_picture(np.zeros((32, 32, 3), np.uint8), picture)
+    compare = ("compare", str(run), str(picture), str(picture))
     slots = {
         "python -c pass": partial(seconds, "-c", "pass"),
         "import tripletnet": partial(seconds, "-c", "import tripletnet"),
         "tripletnet --help": partial(seconds, "-m", "tripletnet", "--help"),
+        "tripletnet compare": partial(seconds, "-m", "tripletnet", *compare),
     }
     for slot in slots.values():
         slot()
-    return Work(slots)
+    return Work(slots, figures=lambda: {"pictures": bool(folder.name)})
 
 
 def contests(options: argparse.Namespace) -> list[Contest]:
@@ -125,10 +132,10 @@ def contests(options: argparse.Namespace) -> list[Contest]:
         note="ONNX Runtime and OpenVINO read a network with weights; the others draw theirs.",
     )
     shown = Contest(
-        name="startup/help",
-        title="Starting Python, and the command's help",
+        name="startup/commands",
+        title="Starting Python, and the shortest commands",
         unit="seconds",
-        prepare=prepare_help,
+        prepare=prepare_commands,
         reading="share",
     )
     return [code, shown]
