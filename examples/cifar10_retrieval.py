@@ -65,7 +65,7 @@ def parser() -> CommandParser:
         "--mining",
         help="all triplets of a batch, random (the article's), batch-hard, ... (default: all)",
     )
-    add("--learning-rate", type=float, help="default: the loss's own")
+    add("--learning-rate", type=float, help="default: 0.1")
     add(
         "--precision",
         help="of training: fp32, bf16 or auto (default: fp32; presets fast and best: auto)",

@@ -36,7 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, required=True, help="the run folder")
     add("--preset", help=f"choices that go well together: {', '.join(PRESETS)}")
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--images", type=int, help="train on so many images, repeats counted")
+    length.add_argument(
+        "--images",
+        type=int,
+        help="train on so many images, repeats counted (default: the preset's or the data set's "
+        "own, else 30 passes and at most 300,000)",
+    )
     length.add_argument("--epochs", type=float, help="the same, as passes over the training images")
     length.add_argument("--minutes", type=float, help="train for about so long")
     add(
@@ -83,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="images a step (default: 384 for cifar10, 768 for --positives, else 192)",
     )
     add("--optimizer", help="sgd (with momentum), nesterov or adam (default: sgd)")
-    add("--learning-rate", type=float, help="the highest (default: the loss's own)")
+    add("--learning-rate", type=float, help="the highest (default: 0.1; adam: 0.001)")
     add("--weight-decay", type=float, help="L2 penalty (default: 0.0005)")
     add("--warmup", type=float, help="share of the run in which the rate rises (default: 0.05)")
     add("--schedule", help="cosine, linear, cyclic or step (default: cosine)")

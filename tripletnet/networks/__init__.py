@@ -34,11 +34,12 @@ def get_network(name: str, **arguments: Any) -> EncoderBlock:
     name : str
         A name of the registry, or ``gluoncv:`` and the name of a classifier of GluonCV's zoo.
     **arguments
-        `code_size` and `image_size`; default: the network's own.
+        `code_size`, `image_size`, `mirror` and `rectify`, see :class:`EncoderBlock`; default: the
+        network's own.
 
     Raises
     ------
     InputError
-        If there is no such network, with those that there are, or it does not take these arguments.
+        If there is no such network, with those that there are, or it does not take such sizes.
     """
     return NETWORKS.named(name)(**arguments)

@@ -51,8 +51,8 @@ class Pixels(mx.gluon.HybridBlock):
 class EncoderBlock(mx.gluon.HybridBlock):
     """A network that turns images into codes; the base of all encoders.
 
-    A subclass passes its layers, the last of which is the dense layer whose outputs are the code,
-    to :meth:`__init__` as a function, and keeps its own arguments in `arguments`.
+    A subclass returns its layers, the last of which is the dense layer whose outputs are the code,
+    from :meth:`make_layers`.
 
     Parameters
     ----------

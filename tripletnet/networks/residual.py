@@ -26,7 +26,7 @@ class ResidualNet(EncoderBlock):
     Notes
     -----
     Shapes: input (N, 3, image_size, image_size), uint8 or float, 0..255; output (N, code_size)
-    float32, each row of unit length. 28 million multiply-adds for an image of 32 pixels, 113
+    float32, each row of unit length. 29 million multiply-adds for an image of 32 pixels, 114
     million for one of 64. Few wide layers on small maps keep a CPU's matrix units busy, where many
     narrow layers would not. The block is that of He et al. (2016), "Deep Residual Learning for
     Image Recognition", CVPR.

@@ -20,8 +20,7 @@ class WithNorms(mx.gluon.HybridBlock):
         Gives the layers. They are shared, not copied.
     projection : int, optional
         A projection head: a dense layer from the code, before it is scaled, to so many numbers,
-        which the loss looks at in its place. What the loss would take from the code for its own
-        ends, the head takes from its copy.
+        which the loss looks at in its place.
 
     Notes
     -----
