@@ -1,13 +1,14 @@
 """The SVM probe beside scikit-learn's LinearSVC at the same C, in turn in one run.
 
     pip install ".[bench]"
-    python -m benchmarks.probe [--C 0.1 1] [--codes 5000 50000] [--rounds 5]
+    python -m benchmarks.probe [--C 0.1 1] [--codes 1000 5000 50000] [--rounds 5]
                                [--train FILE --test FILE] [--json FILE]
 
 Without --train and --test the codes are those of patches of CIFAR-10's images, of 1,024 numbers.
-The objectives are computed anew from each solution, in double precision: the worst class's and the
-sum over the classes, relative to LinearSVC's. One round of 50,000 codes takes LinearSVC some two
-minutes, so that they have --long-rounds.
+LinearSVC solves the primal problem, as by default where there are more codes than numbers in one,
+and the dual. The objectives are computed anew from each solution, in double precision: the worst
+class's and the sum over the classes, relative to the former's. One round of 50,000 codes takes
+LinearSVC some two minutes, so that they have --long-rounds.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from tripletnet.codes_file import EncodedImages
 from tripletnet.errors import InputError
 from tripletnet.evaluation import SVMProbe
 
-OURS, RIVAL = "SVMProbe", "LinearSVC"
+OURS, RIVAL, DUAL = "SVMProbe", "LinearSVC", "LinearSVC, dual"
+CODES = [1_000, 5_000, 50_000]
 LONG = 20_000  # more codes than these take long
 
 
@@ -55,9 +57,11 @@ def prepare(C: float, count: int, options: argparse.Namespace) -> Work:
     """Return both fits, and what compares their solutions."""
     train, test = chosen_codes(options)
     train = first(count, train)
+    alike = {"C": C, "tol": 1e-4, "intercept_scaling": 1, "max_iter": 10_000}
     svms = {
         OURS: SVMProbe(C=C),
-        RIVAL: LinearSVC(C=C, dual=False, tol=1e-4, intercept_scaling=1, max_iter=10_000),
+        RIVAL: LinearSVC(dual=False, **alike),
+        DUAL: LinearSVC(dual=True, **alike),
     }
 
     def seconds(svm: Any) -> float:
@@ -104,7 +108,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Describe the options of this benchmark."""
     add = parser.add_argument
     add("--C", type=float, nargs="+", default=[0.1], help="default: 0.1")
-    add("--codes", type=int, nargs="+", default=[5_000, 50_000], help="default: 5000 50000")
+    add(
+        "--codes",
+        type=int,
+        nargs="+",
+        default=[1_000, 5_000, 50_000],
+        help="default: 1000 5000 50000",
+    )
     add("--long-rounds", type=int, default=1, help=f"of more than {LONG:,} codes (default: 1)")
     add_code_options(parser)
 

@@ -217,6 +217,7 @@ def test_the_command_measures_stores_goes_on_and_writes_the_page(tmp_path):
     assert {name: len(taken) for name, taken in probe["samples"].items()} == {
         "SVMProbe": 2,
         "LinearSVC": 2,
+        "LinearSVC, dual": 2,
     }
     text = page.read_text()
     assert "| LinearSVC |" in text

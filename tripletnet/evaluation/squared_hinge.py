@@ -16,7 +16,7 @@ from typing import Any, Optional
 
 import numpy as np
 from scipy.linalg import solve_triangular
-from scipy.optimize import minimize
+from scipy.optimize import brentq, minimize
 from threadpoolctl import ThreadpoolController
 
 BLOCK_FLOATS = 2**21
@@ -25,9 +25,10 @@ SAMPLE = 8
 # Of all rows, about how many lie within the margin: it only scales the first preconditioner, and
 # anything between 0.05 and 0.5 takes as many steps.
 WITHIN_MARGIN = 0.1
-# Steps for all classes together, after which those that still gain go on alone; steps that each of
-# these takes before its preconditioner is made anew; steps without gain that end either.
-TOGETHER, ALONE, PATIENCE = 40, 15, 5
+# Steps for all classes together, after which each goes on alone if any still gains; fewer where
+# there are at most twice as many rows as columns, so that Newton's steps are cheap. Steps without
+# gain that end either.
+TOGETHER, TOGETHER_FEW, PATIENCE = 40, 25, 5
 
 Own = tuple[np.ndarray, np.ndarray]
 
@@ -43,7 +44,7 @@ class Solution:
     objective : ndarray of float64, shape (K,)
         The value of each problem.
     steps : int
-        Steps of L-BFGS, for the problem that took the most.
+        Steps of L-BFGS and Newton's, for the problem that took the most.
     solved : ndarray of bool, shape (K,)
         For which problems the tolerance was reached.
     """
@@ -74,8 +75,14 @@ class SquaredHinge:
     to the identity: those of the Cholesky factor of I + 2 C p X'X with a constant p and a sample of
     the rows. On 50,000 codes of 1,024 numbers this ends after some 20 steps for any C from 0.01 to
     100, where it takes hundreds in the plain coordinates. Where it does not, mostly on few rows
-    that are separable, each class goes on alone in the coordinates of its own Hessian, made anew
-    every few steps, the first of which are Newton's.
+    that are separable, each class goes on alone by Newton's method on the rows within its margin
+    with exact line search, mostly for one to five steps. Where these are fewer than the columns,
+    it is their Gram matrix that is solved for.
+
+    References
+    ----------
+    Keerthi, DeCoste. "A Modified Finite Newton Method for Fast Solution of Large Scale Linear
+    SVMs." JMLR 6, 2005.
     """
 
     def __init__(self, rows: np.ndarray, positive: np.ndarray, problems: int) -> None:
@@ -136,12 +143,14 @@ class SquaredHinge:
         if start is None:
             start = np.zeros((len(self._gram), self.problems))
         factor = _factor(WITHIN_MARGIN * self._gram, C)
-        together = self._descend(C, start, factor, tol, min(max_iter, TOGETHER))
+        few = len(self.rows) <= 2 * len(self._gram)
+        most = min(max_iter, TOGETHER_FEW if few else TOGETHER)
+        together = self._descend(C, start, factor, tol, most)
         if together.solved.all():
             return together
         weights, solved = together.weights, together.solved
         steps = [together.steps]
-        for k in np.flatnonzero(~solved):
+        for k in range(self.problems):
             alone = self._only(k)._finish(C, weights[:, [k]], tol, max_iter - together.steps)
             weights[:, [k]], solved[k] = alone.weights, alone.solved[0]
             steps.append(together.steps + alone.steps)
@@ -168,10 +177,8 @@ class SquaredHinge:
 
     def _gram_of(self, chosen: np.ndarray) -> np.ndarray:
         """Return about X'X of the chosen rows with a one appended, (D + 1, D + 1) float64."""
-        width = self.rows.shape[1] + 1
-        every = max(1, len(chosen) // (SAMPLE * width))
-        sample = np.ones((len(chosen[::every]), width))
-        sample[:, :-1] = self.rows[chosen[::every]]
+        every = max(1, len(chosen) // (SAMPLE * (self.rows.shape[1] + 1)))
+        sample = _with_one(self.rows[chosen[::every]])
         return sample.T @ sample * every
 
     def _only(self, problem: int) -> SquaredHinge:
@@ -217,18 +224,60 @@ class SquaredHinge:
         return Solution(weights, self.value_and_gradient(weights, C)[0], found.nit, solved())
 
     def _finish(self, C: float, start: np.ndarray, tol: float, max_iter: int) -> Solution:
-        """Solve the one problem in rounds, each with the Hessian of where it starts."""
-        weights, value, steps, solved = start, self.value_and_gradient(start, C)[0], 0, False
-        while steps < max_iter and not solved:
-            within = [
-                part.start + np.flatnonzero(slack) for part, slack, _ in self._slacks(weights)
-            ]
-            factor = _factor(self._gram_of(np.concatenate(within)), C)
-            found = self._descend(C, weights, factor, tol, min(ALONE, max_iter - steps))
-            solved = bool(value - found.objective <= tol * found.objective)
-            weights, value = found.weights, found.objective
-            steps += found.steps
+        """Solve the one problem by Newton's method."""
+        weights, steps, idle, solved = start, 0, 0, False
+        value, gradient = self.value_and_gradient(weights, C)
+        rounding = np.finfo(self.rows.dtype).eps
+        while steps < max_iter and idle < PATIENCE and not solved:
+            step = self._newton_step(weights, gradient, C)
+            # what a step gains at the most, as long as the same rows are within the margin
+            solved = -0.5 * float((gradient * step).sum()) <= tol * float(value[0])
+            weights = weights + self._share_of(step, weights, C) * step
+            before, (value, gradient) = value, self.value_and_gradient(weights, C)
+            idle = idle + 1 if before - value <= rounding * value else 0
+            steps += 1
         return Solution(weights, value, steps, np.array([solved]))
+
+    def _newton_step(self, weights: np.ndarray, gradient: np.ndarray, C: float) -> np.ndarray:
+        """Return -H^-1 gradient, with the Hessian H = I + 2 C X'X of the rows within the margin."""
+        slacks = self._slacks(weights)
+        within = np.concatenate([part.start + np.flatnonzero(slack) for part, slack, _ in slacks])
+        if len(within) >= len(weights):
+            factor = _factor(self._gram_of(within), C)
+            return -_solve(factor, _solve(factor, gradient), trans="T")
+        # few rows: H^-1 = I - 2 C X' (I + 2 C X X')^-1 X
+        rows = _with_one(self.rows[within])
+        factor = _factor(rows @ rows.T, C)
+        inner = _solve(factor, _solve(factor, rows @ gradient), trans="T")
+        return 2 * C * (rows.T @ inner) - gradient
+
+    def _share_of(self, step: np.ndarray, weights: np.ndarray, C: float) -> float:
+        """Return by which share of `step` the one problem's objective is least."""
+        sign = np.where(self.positive == 0, 1.0, -1.0)
+        if self._held is not None:
+            sign[self._held] = 0
+        both = np.hstack([weights, step])
+        scores = self.rows @ both[:-1].astype(self.rows.dtype) + both[-1]
+        slack, falls = np.abs(sign) - sign * scores[:, 0], sign * scores[:, 1]
+        along, square = float((weights * step).sum()), float((step * step).sum())
+
+        def slope(share: float) -> float:
+            left = np.maximum(slack - share * falls, 0)
+            return along + share * square - 2 * C * float(left @ falls)
+
+        upper = 1.0
+        if slope(0.0) >= 0:  # there is nothing left to gain but rounding
+            return 0.0
+        while slope(upper) < 0:
+            upper *= 2
+        return float(brentq(slope, 0.0, upper, xtol=1e-9))
+
+
+def _with_one(rows: np.ndarray) -> np.ndarray:
+    """Return rows with a one appended, float64."""
+    longer = np.ones((len(rows), rows.shape[1] + 1))
+    longer[:, :-1] = rows
+    return longer
 
 
 def _factor(gram: np.ndarray, C: float) -> np.ndarray:
