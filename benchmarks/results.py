@@ -99,14 +99,21 @@ def machine() -> dict[str, Any]:
 
 
 def revision() -> Optional[str]:
-    """Return the commit that is measured, with "-dirty" if it was changed; None outside of git."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=7"]
-    here = Path(__file__).parent
+    """Return the commit that is measured, with "-dirty" if its code was changed; None without git.
+
+    What was measured is stored in the repository as well, and does not count.
+    """
+    root = Path(__file__).parent.parent
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
     try:
-        done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=True)
+        changed = git("status", "--porcelain", "--", "benchmarks", "tripletnet")
+        return git("rev-parse", "--short=7", "HEAD") + ("-dirty" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return None
-    return done.stdout.strip()
 
 
 def all_versions() -> dict[str, Optional[str]]:
