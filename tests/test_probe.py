@@ -65,6 +65,26 @@ def test_solves_the_problem_of_liblinear(digits, C, dtype):
     assert probe.coef_.dtype == probe.decision_function(codes).dtype == dtype
 
 
+@pytest.mark.parametrize("count", [90, 600])
+@pytest.mark.parametrize("C", [1.0, 100.0])
+def test_codes_that_can_be_separated_are_solved_to_the_end(count, C):
+    """Where steps for all classes together hardly gain, fewer codes than numbers and more."""
+    codes, labels = clustered(count, 200, classes=4)
+    codes /= np.linalg.norm(codes, axis=1, keepdims=True)
+    held = np.arange(count) % 5 == 0
+    hinge = SquaredHinge(codes.astype(np.float64), labels, 4).without(held)
+    solution = hinge.minimise(C, tol=1e-8)
+    assert solution.solved.all()
+    rival = LinearSVC(C=C, tol=1e-9, max_iter=1_000_000).fit(codes[~held], labels[~held])
+    for k in range(4):
+        signs = np.where(labels[~held] == k, 1, -1)
+        best = objective(codes[~held], signs, rival.coef_[k], rival.intercept_[k], C)
+        assert solution.objective[k] == pytest.approx(best, rel=1e-6)
+    value, gradient = hinge.value_and_gradient(solution.weights, C)
+    np.testing.assert_array_equal(value, solution.objective)
+    assert np.abs(gradient).max() < 1e-4 * np.abs(solution.weights).max()
+
+
 def test_two_classes_are_one_problem(digits):
     codes, _, labels, _ = digits
     names = np.array(["even", "odd"])[labels % 2]

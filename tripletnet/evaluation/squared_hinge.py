@@ -136,7 +136,7 @@ class SquaredHinge:
             Where to start, for example the solution for another C. Default: zeros.
         tol : float
             A problem is solved when the last few steps, at least five, changed its objective by no
-            more than `tol` of its value.
+            more than `tol` of its value, or when a step of Newton's method had no more to gain.
         max_iter : int
             Stop after so many steps in any case.
         """
@@ -146,7 +146,7 @@ class SquaredHinge:
         few = len(self.rows) <= 2 * len(self._gram)
         most = min(max_iter, TOGETHER_FEW if few else TOGETHER)
         together = self._descend(C, start, factor, tol, most)
-        if together.solved.all():
+        if together.solved.all() or together.steps >= max_iter:
             return together
         weights, solved = together.weights, together.solved
         steps = [together.steps]
@@ -234,7 +234,7 @@ class SquaredHinge:
             solved = -0.5 * float((gradient * step).sum()) <= tol * float(value[0])
             weights = weights + self._share_of(step, weights, C) * step
             before, (value, gradient) = value, self.value_and_gradient(weights, C)
-            idle = idle + 1 if before - value <= rounding * value else 0
+            idle = 0 if before - value > rounding * value else idle + 1
             steps += 1
         return Solution(weights, value, steps, np.array([solved]))
 
@@ -266,11 +266,11 @@ class SquaredHinge:
             return along + share * square - 2 * C * float(left @ falls)
 
         upper = 1.0
-        if slope(0.0) >= 0:  # there is nothing left to gain but rounding
-            return 0.0
         while slope(upper) < 0:
             upper *= 2
-        return float(brentq(slope, 0.0, upper, xtol=1e-9))
+        # else there is nothing to gain but rounding, or the numbers are too large
+        falling = slope(0.0) < 0 <= slope(upper)
+        return float(brentq(slope, 0.0, upper, xtol=1e-9)) if falling else 0.0
 
 
 def _with_one(rows: np.ndarray) -> np.ndarray:
