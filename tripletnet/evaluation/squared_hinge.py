@@ -148,13 +148,18 @@ class SquaredHinge:
         together = self._descend(C, start, factor, tol, most)
         if together.solved.all() or together.steps >= max_iter:
             return together
-        weights, solved = together.weights, together.solved
-        steps = [together.steps]
-        for k in range(self.problems):
-            alone = self._only(k)._finish(C, weights[:, [k]], tol, max_iter - together.steps)
-            weights[:, [k]], solved[k] = alone.weights, alone.solved[0]
-            steps.append(together.steps + alone.steps)
-        return Solution(weights, self.value_and_gradient(weights, C)[0], max(steps), solved)
+        left = max_iter - together.steps
+        alone = [
+            self._only(k)._finish(C, together.weights[:, [k]], tol, left)
+            for k in range(self.problems)
+        ]
+        weights = np.hstack([one.weights for one in alone])
+        return Solution(
+            weights,
+            self.value_and_gradient(weights, C)[0],
+            together.steps + max(one.steps for one in alone),
+            np.concatenate([one.solved for one in alone]),
+        )
 
     def _slacks(self, weights: np.ndarray) -> Iterator[tuple[slice, np.ndarray, tuple[Any, Any]]]:
         """Yield, block by block, max(0, 1 - y (w.x + b)), (n, K), and where y = 1 in it."""
