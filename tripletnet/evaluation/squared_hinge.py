@@ -250,6 +250,8 @@ class SquaredHinge:
         if len(within) >= len(weights):
             factor = _factor(self._gram_of(within), C)
             return -_solve(factor, _solve(factor, gradient), trans="T")
+        if not len(within):  # LAPACK before 3.10 takes no empty factor
+            return -gradient
         # few rows: H^-1 = I - 2 C X' (I + 2 C X X')^-1 X
         rows = _with_one(self.rows[within])
         factor = _factor(rows @ rows.T, C)
