@@ -220,6 +220,9 @@ def test_after_ctrl_c_and_after_kill_9_a_run_goes_on_exactly(tmp_path):
 
     assert run("train", "digits", "--out", broken, *options, "--resume").returncode == 0
     assert_same_run(whole, broken)
+    refused = run("train", "digits", "--out", broken, *options)
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1 and "holds a finished run" in refused.stderr
 
     killed = tmp_path / "killed"
     command = [*TRIPLETNET, "train", "digits", "--out", str(killed), *options]

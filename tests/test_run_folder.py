@@ -106,13 +106,6 @@ def test_a_finished_run_is_returned_as_it_is(run_copy, monkeypatch):
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
 
-def test_a_finished_run_may_be_trained_anew(run_copy):
-    images, folder = run_copy
-    run = train_run(images, CONFIG.replace(seed=1, images=48), folder)
-    assert run.description["training"]["seed"] == 1
-    assert run.description["images_seen"] == 48
-
-
 DAMAGE = {
     "truncated": lambda content: content[: len(content) // 2],
     "empty": lambda content: b"",
@@ -199,19 +192,17 @@ def test_going_on_from_other_weights_or_with_another_split_is_refused(run_copy):
     train_run(images, CONFIG, folder, resume=True, about={"source": described["source"]})
 
 
-def test_what_is_refused_leaves_a_finished_run_as_it_was(run_copy, tmp_path):
+def test_a_finished_run_is_not_replaced(run_copy):
     images, folder = run_copy
-    (folder / "split.json").write_text("the split of the run")
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    other = tmp_path / "other"
-    train_run(images, CONFIG.replace(code_size=9, images=24), other)
-    with pytest.raises(InputError, match="ask for the same network"):
-        train_run(images, CONFIG, folder, initial=other, split={"0": "train"})
+    with pytest.raises(InputError, match="holds a finished run: take another --out"):
+        train_run(images, CONFIG.replace(seed=1), folder)
     assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
 
 
 def test_nothing_of_an_earlier_run_mixes_with_a_new_one(run_copy, monkeypatch):
     images, folder = run_copy
+    (folder / "run.json").unlink()
     earlier = ("threshold.json", "validation.csv", "best.params", "split.json", "int8.params")
     for name in (*earlier, "int8.json", "calibration.npz"):
         (folder / name).write_text("of the earlier run")
@@ -338,11 +329,12 @@ def test_what_was_left_out_belongs_to_the_run(run_copy):
     with pytest.raises(InputError, match="number of examples of 30, not 20"):
         train_run(images.subset(np.arange(20)), CONFIG, folder, resume=True, left_out=lost)
     assert not table.exists()
-    train_run(images, CONFIG.replace(images=24), folder, left_out=lost)
+    longer = [CONFIG.replace(images=CONFIG.images + more) for more in (24, 48, 72)]
+    train_run(images, longer[0], folder, resume=True, left_out=lost)
     assert table.read_text("utf-8").splitlines() == ["path\treason", "x.png\tis empty"]
-    train_run(images, CONFIG.replace(images=48), folder, resume=True)
+    train_run(images, longer[1], folder, resume=True)
     assert table.exists()
-    train_run(images, CONFIG.replace(images=24), folder, left_out=[])
+    train_run(images, longer[2], folder, resume=True, left_out=[])
     assert not table.exists()
 
 

@@ -130,8 +130,9 @@ def test_a_run_that_goes_on_can_begin_to_be_shown(striped_images, tmp_path):
     check_events(tmp_path / "run", board)
 
 
-def test_a_new_run_in_an_old_folder_forgets_the_old_one(striped_images, tmp_path):
+def test_a_new_run_forgets_what_is_left_of_an_old_one(striped_images, tmp_path):
     for images in (288, 96):
+        (tmp_path / "run.json").unlink(missing_ok=True)
         config = CONFIG.replace(images=images)
         train_run(striped_images, config, tmp_path, tensorboard=tmp_path / "tensorboard")
     check_events(tmp_path, tmp_path / "tensorboard")

@@ -229,6 +229,8 @@ def test_pictures_without_labels_are_read_recursively_and_copies_count_once(phot
         load_unlabelled("nowhere")
     with pytest.raises(InputError, match="1 different pictures to learn from"):
         load_unlabelled(str(photos / "a/deeper"), size=16)
+    with pytest.raises(InputError, match="root tells where CIFAR-10 lies"):
+        load_unlabelled(str(photos), root=photos)
 
 
 def test_labels_of_a_named_data_set_are_not_looked_at():

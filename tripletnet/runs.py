@@ -44,6 +44,22 @@ _LEFT_BEHIND = (
 )
 
 
+def refuse_to_replace(folder: PathLike) -> None:
+    """Raise InputError if a run lies in `folder`: a new one needs another."""
+    folder = Path(folder)
+    if not (folder / DESCRIPTION).exists():
+        return
+    if not read_description(folder).get("finished"):
+        raise InputError(
+            f"{folder}: holds an unfinished run: add --resume to go on with it, or take another "
+            "--out"
+        )
+    raise InputError(
+        f"{folder}: holds a finished run: take another --out, or remove it; --resume with more "
+        "images lengthens it"
+    )
+
+
 def clear_run(folder: PathLike) -> None:
     """Remove what an earlier run left in `folder`, so that nothing of it mixes with a new one."""
     for pattern in _LEFT_BEHIND:

@@ -18,6 +18,14 @@ from tripletnet.files import PathLike
 NAMED = ("cifar10", "digits")
 
 
+def refuse_root_beside(name: str, root: Optional[PathLike]) -> None:
+    """Raise InputError if `root` is given for another data set than CIFAR-10."""
+    if root is not None and name != "cifar10":
+        raise InputError(
+            f"root tells where CIFAR-10 lies and does not go with {name}: leave it out"
+        )
+
+
 @dataclass(frozen=True)
 class LoadedData:
     """A data set, and what a run has to remember of how it was loaded.
@@ -84,12 +92,9 @@ def load_data(
         If there is no such data set, or it is damaged; if `root` is given for another one than
         CIFAR-10.
     """
+    refuse_root_beside(name, root)
     if name == "cifar10":
         return LoadedData(load_cifar10(root, progress=show_progress), recipe={"kind": name})
-    if root is not None:
-        raise InputError(
-            f"root tells where CIFAR-10 lies and does not go with {name}: leave it out"
-        )
     if name == "digits":
         return LoadedData(load_digits(), recipe={"kind": name})
     if not Path(name).is_dir():

@@ -15,7 +15,7 @@ from tripletnet.data.examples import LoadedExamples
 from tripletnet.data.images import ImageSet
 from tripletnet.data.pictures import list_pictures
 from tripletnet.data.scan import NO_IMAGE, LeftOut, describe_left_out
-from tripletnet.data.source import NAMED, load_data
+from tripletnet.data.source import NAMED, load_data, refuse_root_beside
 from tripletnet.data.split import split_by_hash
 from tripletnet.data.view_set import ViewSet
 from tripletnet.errors import InputError
@@ -56,8 +56,10 @@ def load_unlabelled(
     Raises
     ------
     InputError
-        If there is no such data set, or fewer than two pictures to learn from.
+        If there is no such data set, `root` is given for another one than ``cifar10``, or there are
+        fewer than two pictures to learn from.
     """
+    refuse_root_beside(name, root)
     left_out: list[LeftOut] = []
     recipe: dict[str, Any] = {"kind": name, "positives": "augment"}
     if name in NAMED:

@@ -28,6 +28,7 @@ from tripletnet.runs import (
     clear_run,
     load_run,
     read_description,
+    refuse_to_replace,
     save_run,
     write_description,
 )
@@ -135,18 +136,19 @@ def train_run(
     Raises
     ------
     InputError
-        If `out` holds an unfinished run and `resume` was not asked for, or another run than this,
-        or the encoder of `initial` is another network, or the weights for its backbone cannot be
-        had, or there is `patience` and no validation, or the extra `tensorboard` is missing. What
-        lies in `out` is as it was then.
+        If `out` holds a run and `resume` was not asked for, or another run than this, or the
+        encoder of `initial` is another network, or the weights for its backbone cannot be had, or
+        there is `patience` and no validation, or the extra `tensorboard` is missing. What lies in
+        `out` is as it was then.
     KeyboardInterrupt
         If the user interrupted: the state and the encoder as it is are saved then.
     """
     out = Path(out)
     loss = make_loss(config, examples.supervision)
-    stored = read_description(out) if (out / DESCRIPTION).exists() else None
-    earlier: dict[str, Any] = (stored or {}) if resume else {}
-    going_on = bool(earlier)
+    if not resume:
+        refuse_to_replace(out)
+    going_on = (out / DESCRIPTION).exists()
+    earlier = read_description(out) if going_on else {}
     if going_on and config.precision == "auto":
         # what it is, the run has settled; nothing said so before there was a choice
         config = config.replace(precision=earlier["training"].get("precision", "fp32"))
@@ -164,10 +166,6 @@ def train_run(
         _refuse_difference(out, earlier, asked, data, chosen)
         if earlier["finished"] and not longer:
             return TrainedRun(out, *load_run(out, device))
-    elif stored is not None and not stored["finished"]:
-        raise InputError(
-            f"{out}: holds an unfinished run: add --resume to go on with it, or take another --out"
-        )
     elif minutes is not None:
         config = config.replace(images=images_for_minutes(minutes, examples, config, device))
 
