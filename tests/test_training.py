@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import types
-import warnings
 
 import numpy as np
 import pytest
+from training_helpers import CONFIG, make_trainer, runtime_warnings, same, train
 
 from tripletnet.backend import mx
 from tripletnet.data.images import ImageSet
 from tripletnet.errors import InputError
 from tripletnet.retrieval.encode import encode
 from tripletnet.training import (
-    Trainer,
-    TrainingConfig,
     TrainingError,
     fit_control,
     fit_encoder,
@@ -25,49 +22,10 @@ from tripletnet.training import (
 )
 from tripletnet.training.callbacks import History, StepResult
 from tripletnet.training.collapse import CollapseWatch
-from tripletnet.training.fit import make_encoder, make_loss
+from tripletnet.training.fit import make_loss
 from tripletnet.training.optimizers import make_optimizer
 from tripletnet.training.schedule import SCHEDULES, learning_rate
 from tripletnet.training.sgd import MomentumSGD
-
-#: Twelve steps of 24 images.
-CONFIG = TrainingConfig(images=288, code_size=8, batch_size=24, shift=2, learning_rate=0.05)
-STEPS = 12
-
-
-def make_trainer(images, config=CONFIG, callbacks=()) -> Trainer:
-    encoder, loss = make_encoder(config, images), make_loss(config)
-    return Trainer(encoder, loss, images, config, callbacks=callbacks)
-
-
-def train(images, *arguments, **options) -> Trainer:
-    trainer = make_trainer(images, *arguments, **options)
-    trainer.start()
-    trainer.run()
-    return trainer
-
-
-def parameters(network) -> dict[str, np.ndarray]:
-    found = network._collect_params_with_prefix()
-    return {name: parameter.data().asnumpy() for name, parameter in found.items()}
-
-
-@contextlib.contextmanager
-def runtime_warnings():
-    """Collect the texts of our warnings and let nobody else's through."""
-    texts: list[str] = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("always", RuntimeWarning)
-        warnings.showwarning = lambda message, *where, **more: texts.append(str(message))
-        yield texts
-
-
-def same(a, b) -> bool:
-    a, b = parameters(a), parameters(b)
-    assert a.keys() == b.keys()
-    return all(np.array_equal(a[name], b[name]) for name in a)
-
 
 # --- same seed, same weights
 
