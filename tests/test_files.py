@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 
+import numpy as np
 import pytest
 
 from tripletnet.errors import InputError
-from tripletnet.files import atomic_path, only_one, write_text
+from tripletnet.files import atomic_path, only_one, save_arrays, write_text
 
 
 def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path):
@@ -46,6 +48,25 @@ def test_what_fails_leaves_the_old_file_and_names_it(tmp_path):
     with pytest.raises(IsADirectoryError) as failed:
         write_text(folder, "rows")
     assert failed.value.filename == str(folder)
+
+
+def test_arrays_are_written_as_numpy_does(tmp_path):
+    arrays = {
+        "rows": np.arange(6.0).reshape(2, 3).T,
+        "none": np.zeros((0, 3)),
+        "word": np.array("é"),
+    }
+    save_arrays(tmp_path / "ours.npz", arrays)
+    np.savez(tmp_path / "theirs.npz", **arrays)
+    ours, theirs = ((tmp_path / name).read_bytes() for name in ("ours.npz", "theirs.npz"))
+    assert ours == theirs
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_a_full_disk_is_an_error_and_nothing_else():
+    with pytest.raises(OSError, match="No space left"):
+        save_arrays("/dev/full", {"zeros": np.zeros(10**6)})
+    gc.collect()
 
 
 def test_two_that_change_one_thing_are_told_apart(tmp_path):

@@ -14,7 +14,7 @@ import numpy as np
 
 from tripletnet.codes import check_codes, check_labels
 from tripletnet.errors import InputError
-from tripletnet.files import PathLike, atomic_path
+from tripletnet.files import PathLike, atomic_path, save_arrays
 
 _TEXTS = ("paths", "digests")
 _WORDS = ("fingerprint", "root", "run", "precision")
@@ -88,8 +88,7 @@ def write_codes(path: PathLike, content: EncodedImages) -> None:
         if value is not None:
             arrays[name] = np.array(str(value))
     with atomic_path(path) as scratch:
-        with scratch.open("wb") as file:
-            np.savez(file, **arrays)
+        save_arrays(scratch, arrays)
         with zipfile.ZipFile(scratch, "a", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             for name, values in texts.items():
                 _write_texts(archive, name, values)

@@ -8,14 +8,18 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Optional, TextIO, Union
+from typing import TYPE_CHECKING, Any, Optional, TextIO, Union
 
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from tripletnet.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 PathLike = Union[str, Path]
 
@@ -128,6 +132,25 @@ def write_text(path: PathLike, text: str) -> None:
     """Write `text` to `path` in UTF-8, whole or not at all."""
     with atomic_path(path) as scratch:
         scratch.write_text(text, encoding="utf-8")
+
+
+def save_arrays(path: PathLike, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write what `numpy.savez` writes.
+
+    That leaves its archive open when the disk is full, and Python prints a traceback of it later.
+    """
+    import numpy as np
+
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
+
+
+def write_arrays(path: PathLike, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays to `path` as .npz, whole or not at all."""
+    with atomic_path(path) as scratch:
+        save_arrays(scratch, arrays)
 
 
 def finite(number: Optional[float]) -> Optional[float]:

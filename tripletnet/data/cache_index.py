@@ -11,7 +11,7 @@ from typing import Optional
 
 import numpy as np
 
-from tripletnet.files import atomic_path
+from tripletnet.files import write_arrays
 
 INDEX_NAME = "index.npz"
 
@@ -93,16 +93,15 @@ class CacheIndex:
         chosen = positions.tolist()
         reasons = [self.reasons[position] for position in chosen if self.rows[position] < 0]
         about = {"pixels": self.pixels, "end": self.end, "reasons": reasons}
-        with atomic_path(path) as scratch:
-            np.savez(
-                scratch,
-                about=_as_array(json.dumps(about)),
-                files=_as_array("\0".join([self.files[position] for position in chosen])),
-                stamps=self.stamps[positions],
-                rows=self.rows[positions],
-                hashes=self.hashes[positions],
-                sizes=self.sizes[positions],
-            )
+        arrays = {
+            "about": _as_array(json.dumps(about)),
+            "files": _as_array("\0".join([self.files[position] for position in chosen])),
+            "stamps": self.stamps[positions],
+            "rows": self.rows[positions],
+            "hashes": self.hashes[positions],
+            "sizes": self.sizes[positions],
+        }
+        write_arrays(path, arrays)
 
     @classmethod
     def load(cls, path: Path) -> Optional[CacheIndex]:

@@ -11,7 +11,7 @@ import numpy as np
 from tripletnet.data.examples import Examples
 from tripletnet.data.images import ImageSet
 from tripletnet.errors import InputError
-from tripletnet.files import PathLike, atomic_path
+from tripletnet.files import PathLike, write_arrays
 from tripletnet.runs import CALIBRATION
 
 #: At most so many images, and so many bytes of pixels, but some in any case.
@@ -77,8 +77,7 @@ def save_calibration(folder: PathLike, calibration: Calibration) -> None:
     arrays = {"pixels": calibration.pixels}
     if calibration.labels is not None:
         arrays["labels"] = np.asarray(calibration.labels, np.int64)
-    with atomic_path(Path(folder) / CALIBRATION) as scratch, scratch.open("wb") as file:
-        np.savez(file, **arrays)
+    write_arrays(Path(folder) / CALIBRATION, arrays)
 
 
 def load_calibration(folder: PathLike, side: int) -> Optional[Calibration]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tripletnet.errors import InputError
-from tripletnet.files import PathLike, atomic_path, read_json, write_json
+from tripletnet.files import PathLike, atomic_path, read_json, write_arrays, write_json
 from tripletnet.runtime import known_processor, threads
 
 FORMAT = 1
@@ -79,8 +79,7 @@ def write_index(
     codes, catalogue = folder / f"codes.{number}.faiss", folder / f"catalogue.{number}.npz"
     with atomic_path(codes) as scratch:
         load_faiss().write_index(faiss_index, str(scratch))
-    with atomic_path(catalogue) as scratch, scratch.open("wb") as file:
-        np.savez(file, **arrays)
+    write_arrays(catalogue, arrays)
     files = {
         name: {"name": path.name, "bytes": path.stat().st_size, "sha256": _sha256(path)}
         for name, path in (("codes", codes), ("catalogue", catalogue))

@@ -13,7 +13,7 @@ from typing import Any, Optional
 import numpy as np
 
 from tripletnet.errors import InputError
-from tripletnet.files import PathLike, atomic_path
+from tripletnet.files import PathLike, write_arrays
 
 # What NumPy and zipfile raise over a file that is not whole.
 _DAMAGED = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile)
@@ -62,9 +62,8 @@ class Checkpoints:
         """Write `state`, whole or not at all, and remove all but the last two."""
         path = self.folder / f"checkpoint-{state.step:09d}.npz"
         about = {"step": state.step, "told": state.told, "arrays": list(state.arrays)}
-        with atomic_path(path) as scratch, scratch.open("wb") as file:
-            text = json.dumps(about).encode()
-            np.savez(file, about=np.frombuffer(text, dtype=np.uint8), **state.arrays)
+        text = json.dumps(about).encode()
+        write_arrays(path, {"about": np.frombuffer(text, dtype=np.uint8), **state.arrays})
         self.keep(2)
         self._last = time.monotonic()
         return path
