@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -177,3 +181,30 @@ def test_codes_that_others_were_written_over_are_not_taken_for_these(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     again, _ = encoder.encode_files([photos / "a"], keep=keep)
     assert np.allclose(again.codes, expected.codes, atol=1e-5)
+
+
+@pytest.mark.parametrize("refusal", [errno.ENOSPC, errno.EFBIG, errno.EOPNOTSUPP])
+def test_too_small_a_disk_is_told_before_the_work(
+    small_run, photos, tmp_path, monkeypatch, tripletnet, refusal
+):
+    def refuse(file, offset, size):
+        raise OSError(refusal, os.strerror(refusal))
+
+    Encoder.load(small_run).encode_files(photos)  # decoded pictures have a room of their own
+    command = ("encode", small_run, photos, "--out", tmp_path / "codes.npz")
+    with monkeypatch.context() as full:
+        full.setattr(os, "posix_fallocate", refuse)
+        full.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=100))
+        full.setattr(Encoder, "_encode_block", None)  # a TypeError, if it came to that
+        status, _, said = tripletnet(*command, "--quiet")
+    assert status == 2 and said.count("\n") == 1
+    assert f"{tmp_path}/codes.npz.part: cannot be written (" in said
+    assert not list(tmp_path.glob("codes*"))
+    assert tripletnet(*command)[0] == 0
+
+
+def test_a_disk_that_cannot_reserve_room_takes_the_codes(small_run, photos, tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "posix_fallocate")
+    encoder = Encoder.load(small_run)
+    kept, _ = encoder.encode_files(photos, keep=tmp_path / "kept")
+    np.testing.assert_array_equal(kept.codes, encoder.encode_files(photos)[0].codes)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
+import math
+import os
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,6 +43,11 @@ class PartialCodes:
         Memory-mapped if there is a folder.
     done : int
         How many of them are made.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written, or has no room for all of them.
     """
 
     def __init__(
@@ -58,10 +67,13 @@ class PartialCodes:
             self.done = self._stored(codes, shape)
             if not self.done:  # what it tells of is about to be written over
                 self._state.unlink(missing_ok=True)
-            mode: Any = "r+" if self.done else "w+"
-            self.codes = np.memmap(codes, np.float32, mode, shape=shape)
+            _reserve(codes, 4 * math.prod(shape), 4 * self.done * shape[1])
+            self.codes = np.memmap(codes, np.float32, "r+", shape=shape)
         except OSError as error:
-            raise InputError(f"{place}: cannot be written ({error.strerror})") from None
+            if not self.done:
+                self.remove(place)
+            remedy = ": free some room there, or give another place" * (error.errno == errno.ENOSPC)
+            raise InputError(f"{place}: cannot be written ({error.strerror}){remedy}") from None
         self._saved = time.monotonic()
 
     def _stored(self, codes: Path, shape: tuple[int, int]) -> int:
@@ -101,3 +113,23 @@ class PartialCodes:
 
     def __exit__(self, *error: Any) -> None:
         self._save()
+
+
+def _reserve(path: Path, size: int, there: int) -> None:
+    """Make a file of `size` bytes that the disk has room for, and keep the first `there` of it.
+
+    A full disk ends a process that writes into a file mapped into memory, without an error.
+    """
+    with path.open("r+b" if there else "wb") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except (AttributeError, OSError) as error:  # macOS has no such function
+            if isinstance(error, OSError) and error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise
+            free = shutil.disk_usage(path.parent).free
+            if size - there > free:
+                raise OSError(
+                    errno.ENOSPC,
+                    f"{(size - there) / 1e6:,.1f} MB are needed and {free / 1e6:,.1f} MB are free",
+                ) from None
+            file.truncate(size)
