@@ -230,6 +230,50 @@ def test_too_little_memory_is_told_before_the_work(
     assert not list(tmp_path.glob("index*"))
 
 
+def test_an_index_whose_writing_was_stopped_is_made_by_the_same_command(
+    small_run, photos, tmp_path, monkeypatch, tripletnet
+):
+    out = tmp_path / "index"
+    command = ("index", small_run, photos, "--out", out)
+
+    def stop(path, arrays):  # behind the codes
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as stopped:
+        stopped.setattr("tripletnet.retrieval.index_store.write_arrays", stop)
+        status, _, said = tripletnet(*command)
+    assert status == 130 and "To go on: tripletnet index" in said
+    (out / ".catalogue.1.ab_c1.part.npz").write_text("of a process that was killed")
+    assert tripletnet(*command)[0] == 0
+    assert len(Index.load(out)) == 11 and len(list(out.iterdir())) == 3
+
+
+def test_an_index_that_cannot_be_written_is_told_and_made_by_the_same_command(
+    small_run, photos, tmp_path, monkeypatch, tripletnet
+):
+    def fail(index, path):
+        raise RuntimeError("Error in void faiss::write_index\nwrite error")
+
+    command = ("index", small_run, photos, "--out", tmp_path / "index")
+    with monkeypatch.context() as full:
+        full.setattr("faiss.write_index", fail)
+        status, _, said = tripletnet(*command)
+    assert status == 1 and "codes.1.faiss: cannot be written: is the disk full?" in said
+    assert tripletnet(*command)[0] == 0
+
+
+def test_an_index_takes_an_empty_folder_and_no_other(small_run, photos, tmp_path, tripletnet):
+    mine, empty = tmp_path / "mine", tmp_path / "empty"
+    for folder in (mine, empty):
+        folder.mkdir()
+    (mine / "codes.1.faiss").write_text("x")
+    (mine / "codes.npz").write_text("x")
+    status, _, said = tripletnet("index", small_run, photos, "--out", mine)
+    assert status == 2 and "mine: exists: name another with --out" in said
+    assert len(list(mine.iterdir())) == 2
+    assert tripletnet("index", small_run, photos, "--out", empty)[0] == 0
+
+
 def test_compare(small_run, photos, tripletnet):
     same = tripletnet("compare", small_run, photos / "a/0.png", photos / "b/4.png", "--check")
     told = "same: squared Euclidean distance 0.0000, threshold 0.0500"

@@ -84,7 +84,10 @@ def run(args: argparse.Namespace) -> None:
         return
     if args.out is None:
         raise InputError("index: name the index to make with --out, or ask for --info, --add, ...")
-    if args.out.exists():
+
+    from tripletnet.retrieval.index_store import is_unfinished
+
+    if args.out.exists() and not is_unfinished(args.out):
         add_to_it = f"add to it (tripletnet index {args.out} --add IMAGES), or "
         is_index = (args.out / "index.json").exists()
         raise InputError(f"{args.out}: exists: {add_to_it * is_index}name another with --out")

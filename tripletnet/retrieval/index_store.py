@@ -20,6 +20,8 @@ from tripletnet.runtime import known_processor, threads
 FORMAT = 1
 DESCRIPTION = "index.json"
 _DATA = re.compile(r"(?:codes|catalogue)\.(\d+)\.(?:faiss|npz)")
+# what a process that is killed while it writes has not removed, see `files.atomic_path`
+_SCRATCH = re.compile(r"\.(?:(?:codes|catalogue)\.\d+|index)\.\w+\.part\.(?:faiss|npz|json)")
 
 
 def load_faiss() -> types.ModuleType:
@@ -42,6 +44,17 @@ def load_faiss() -> types.ModuleType:
     return faiss
 
 
+def is_unfinished(folder: PathLike) -> bool:
+    """Return whether a folder is empty, or holds what a first :func:`write_index` left if stopped.
+
+    Another writing does away with that.
+    """
+    folder = Path(folder)
+    return folder.is_dir() and all(
+        _DATA.fullmatch(path.name) or _SCRATCH.fullmatch(path.name) for path in folder.iterdir()
+    )
+
+
 def write_index(
     folder: PathLike, faiss_index: Any, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]
 ) -> None:
@@ -62,6 +75,8 @@ def write_index(
     ------
     InputError
         If `folder` is a file.
+    RuntimeError
+        If FAISS cannot write the codes.
 
     Notes
     -----
@@ -75,10 +90,14 @@ def write_index(
     old = {
         path: int(match[1]) for path in folder.iterdir() if (match := _DATA.fullmatch(path.name))
     }
+    scratches = [path for path in folder.iterdir() if _SCRATCH.fullmatch(path.name)]
     number = 1 + max(old.values(), default=0)
     codes, catalogue = folder / f"codes.{number}.faiss", folder / f"catalogue.{number}.npz"
     with atomic_path(codes) as scratch:
-        load_faiss().write_index(faiss_index, str(scratch))
+        try:
+            load_faiss().write_index(faiss_index, str(scratch))
+        except RuntimeError:
+            raise RuntimeError(f"{codes}: cannot be written: is the disk full?") from None
     write_arrays(catalogue, arrays)
     files = {
         name: {"name": path.name, "bytes": path.stat().st_size, "sha256": _sha256(path)}
@@ -86,7 +105,7 @@ def write_index(
     }
     content = {"format": FORMAT, **about, "files": files}
     write_json(folder / DESCRIPTION, {**content, "sha256": _digest(content)})
-    for path in old:
+    for path in (*old, *scratches):
         path.unlink(missing_ok=True)
 
 
