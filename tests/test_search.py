@@ -346,6 +346,51 @@ def test_a_name_means_what_the_index_has_before_what_lies_here(
     assert "b/a/1.png" in Index.load(index).images.paths
 
 
+@pytest.mark.parametrize(
+    ("here", "named", "left"),
+    [
+        ("a", ".", {"b", "loose.png"}),
+        ("a", "./", {"b", "loose.png"}),
+        ("a", "../b", {"a", "loose.png"}),
+        ("a", "..", set()),
+        (".", ".", set()),
+        (".", "./b/", {"a", "loose.png"}),
+        (".", "..", set()),
+        ("..", "./", set()),
+    ],
+)
+def test_dots_mean_the_folder_that_the_user_is_in(
+    index, photos, monkeypatch, tripletnet, here, named, left
+):
+    monkeypatch.chdir(photos / here)
+    assert tripletnet("index", index, "--remove", named)[0] == 0
+    assert {path.split("/")[0] for path in Index.load(index).images.paths} == left
+
+
+def test_dots_where_no_picture_of_the_index_lies_remove_nothing(
+    index, tmp_path, monkeypatch, tripletnet
+):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    status, _, said = tripletnet("index", index, "--remove", ".")
+    assert status == 2 and ".: is not in the index" in said
+    assert len(Index.load(index)) == 11
+
+
+def test_what_lies_outside_the_root_is_removed_by_its_name_and_by_its_place(
+    index, photos, tmp_path, monkeypatch, tripletnet
+):
+    for folder in ("more", "others"):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (30, 30), "red").save(tmp_path / folder / "red.png")
+        assert tripletnet("index", index, "--add", tmp_path / folder)[0] == 0
+    assert {"../more/red.png", "../others/red.png"} < set(Index.load(index).images.paths)
+    assert "1 pictures removed" in tripletnet("index", index, "--remove", "../more")[1]
+    monkeypatch.chdir(photos)
+    assert "11 pictures removed" in tripletnet("index", index, "--remove", ".")[1]
+    assert "1 pictures removed" in tripletnet("index", index, "--remove", "..")[1]
+
+
 def test_a_table_that_cannot_be_made_leaves_the_one_before(index, photos, tmp_path, tripletnet):
     table = tmp_path / "table.csv"
     table.write_text("before")

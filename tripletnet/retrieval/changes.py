@@ -101,9 +101,11 @@ def paths_named(index: Index, names: Sequence[str]) -> list[str]:
     chosen: dict[str, None] = {}
     for name in names:
         as_file = Path(os.path.relpath(name or ".", root)).as_posix() if name else ""
+        # "." and ".." are no names that an index has, but folders of the disk
+        as_listed = "" if set(Path(name).parts) <= {".."} else name.rstrip("/")
         readings = [
             [path for path in (name, as_file) if path in known][:1],
-            _below(name.rstrip("/"), index.images.paths),
+            _below(as_listed, index.images.paths),
             _below(as_file, index.images.paths),
         ]
         found = next((paths for paths in readings if paths), None)
@@ -117,7 +119,9 @@ def paths_named(index: Index, names: Sequence[str]) -> list[str]:
 
 
 def _below(folder: str, paths: Sequence[str]) -> list[str]:
-    """Return the paths that lie below a folder; "." is the root."""
-    if folder == ".":
-        return [path for path in paths if not path.startswith("../")]
+    """Return the paths that lie below a folder; "." is the root, and ".." what it lies in."""
+    parts = folder.split("/")
+    if set(parts) <= {".", ".."}:
+        outside = "../" * (parts.count("..") + 1)
+        return [path for path in paths if not path.startswith(outside)]
     return [path for path in paths if folder and path.startswith(f"{folder}/")]
