@@ -440,6 +440,33 @@ def test_a_save_that_is_stopped_leaves_the_old_index(saved, codes, monkeypatch, 
     assert len(list(saved.iterdir())) == 3
 
 
+@pytest.mark.parametrize("step", ["read_about", "_sha256", "load_faiss"])
+def test_an_index_that_is_saved_while_it_is_read(saved, codes, monkeypatch, step):
+    later, real = Index.build(encoded(codes[:400])), getattr(index_store, step)
+
+    def saved_meanwhile(*given):
+        answer = real(*given)
+        monkeypatch.setattr(index_store, step, real)
+        later.save(saved)
+        return answer
+
+    monkeypatch.setattr(index_store, step, saved_meanwhile)
+    assert len(Index.load(saved)) == 400
+
+
+def test_an_index_that_is_saved_again_and_again_is_not_called_damaged(saved, monkeypatch):
+    index, real = Index.load(saved), index_store.read_about
+
+    def saved_meanwhile(folder):
+        about = real(folder)
+        index.save(folder)
+        return about
+
+    monkeypatch.setattr(index_store, "read_about", saved_meanwhile)
+    with pytest.raises(InputError, match="i: another command keeps changing it: try again"):
+        Index.load(saved)
+
+
 def test_saving_over_a_ruin_and_beside_other_files(saved, built):
     (saved / "index.json").write_text("junk")
     (saved / "notes.txt").write_text("mine")

@@ -19,6 +19,7 @@ from tripletnet.runtime import known_processor, threads
 
 FORMAT = 1
 DESCRIPTION = "index.json"
+_TRIES = 5  # to read an index that is saved again and again meanwhile
 _DATA = re.compile(r"(?:codes|catalogue)\.(\d+)\.(?:faiss|npz)")
 # what a process that is killed while it writes has not removed, see `files.atomic_path`
 _SCRATCH = re.compile(r"\.(?:(?:codes|catalogue)\.\d+|index)\.\w+\.part\.(?:faiss|npz|json)")
@@ -115,13 +116,27 @@ def read_index(folder: PathLike) -> tuple[Any, dict[str, np.ndarray], dict[str, 
     Raises
     ------
     InputError
-        If the folder is no index, or a file of it is missing or damaged; the message names it.
+        If the folder is no index, or a file of it is missing or damaged; the message names it. What
+        is missing because the index was saved meanwhile is read anew.
     """
     folder = Path(folder)
-    about = read_about(folder)
-    for file in about["files"].values():
+    for _ in range(_TRIES):
+        about = read_about(folder)
+        try:
+            return (*_read_files(folder, about["files"]), about)
+        except (InputError, OSError):
+            if read_about(folder) == about:
+                raise
+        # another command has saved the index and removed the files of before
+    raise InputError(f"{folder}: another command keeps changing it: try again when it has ended")
+
+
+def _read_files(
+    folder: Path, files: Mapping[str, Mapping[str, Any]]
+) -> tuple[Any, dict[str, np.ndarray]]:
+    for file in files.values():
         _check_file(folder / file["name"], file)
-    codes, catalogue = (folder / about["files"][name]["name"] for name in ("codes", "catalogue"))
+    codes, catalogue = (folder / files[name]["name"] for name in ("codes", "catalogue"))
     faiss = load_faiss()
     try:
         # its tables would take more memory than the codes
@@ -134,7 +149,7 @@ def read_index(folder: PathLike) -> tuple[Any, dict[str, np.ndarray], dict[str, 
         ) from None
     with np.load(catalogue, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
-    return faiss_index, arrays, about
+    return faiss_index, arrays
 
 
 def read_about(folder: PathLike) -> dict[str, Any]:
