@@ -148,6 +148,23 @@ def test_a_run_of_another_format_is_refused(run_copy):
         load_run(folder)
 
 
+def test_a_folder_whose_name_is_not_unicode_is_refused_before_the_work(
+    run_copy, monkeypatch, tmp_path, tripletnet
+):
+    images, folder = run_copy
+    odd = folder.rename(tmp_path / b"no\xffname".decode("utf-8", "surrogateescape"))
+    complaint = "no\ufffdname: its name is not valid UTF-8: rename it"
+    with pytest.raises(InputError, match=complaint):
+        load_run(odd)
+    monkeypatch.setattr(Trainer, "run", lambda self: pytest.fail("trained"))
+    for out in (odd, odd.with_name(f"{odd.name} too")):
+        with pytest.raises(InputError, match="not valid UTF-8"):
+            train_run(images, CONFIG, out, resume=True)
+        monkeypatch.setattr("tripletnet.commands.train.load_examples", None)
+        status, _, said = tripletnet("train", "digits", "--out", out)
+        assert status == 2 and "not valid UTF-8: rename it" in said and said.count("\n") == 1
+
+
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(InputError, match="not a run folder"):
         load_run(tmp_path)

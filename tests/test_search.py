@@ -417,6 +417,50 @@ def test_odd_names(index, options, complaint, tripletnet):
     assert (status, said) == (0, "") if complaint is None else status == 2 and complaint in said
 
 
+NO_UNICODE = b"no\xffname".decode("utf-8", "surrogateescape")
+
+
+@pytest.mark.parametrize("command", ["make", "of codes", "--info", "--add", "search", "duplicates"])
+def test_an_index_whose_name_is_not_unicode_is_refused_before_the_work(
+    index, small_run, photos, tmp_path, monkeypatch, tripletnet, command
+):
+    write_codes(tmp_path / "codes.npz", EncodedImages(np.eye(4, 16, dtype=np.float32)))
+    odd = tmp_path / NO_UNICODE
+    if command not in ("make", "of codes"):
+        index.rename(odd)
+    before = sorted(tmp_path.iterdir())
+    monkeypatch.setattr(Encoder, "load", None)  # a TypeError, if it came to that
+    status, _, said = tripletnet(
+        *{
+            "make": ("index", small_run, photos, "--out", odd),
+            "of codes": ("index", tmp_path / "codes.npz", "--out", odd),
+            "--info": ("index", odd, "--info"),
+            "--add": ("index", odd, "--add", photos),
+            "search": ("search", odd, photos),
+            "duplicates": ("duplicates", odd),
+        }[command]
+    )
+    assert status == 2 and said.count("\n") == 1
+    assert "no\ufffdname: its name is not valid UTF-8: rename it" in said
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_run_whose_name_is_not_unicode_is_refused(index, small_run, photos, tmp_path, tripletnet):
+    odd, link = shutil.copytree(small_run, tmp_path / NO_UNICODE), tmp_path / "link"
+    link.symlink_to(odd)
+    for command in (
+        ("encode", link, photos, "--out", tmp_path / "codes.npz"),
+        ("encode", odd, photos, "--out", tmp_path / "codes.npz"),
+        ("index", odd, photos, "--out", tmp_path / "other"),
+        ("search", index, photos, "--run", odd),
+        ("compare", odd, photos / "a/0.png", photos / "a/1.png"),
+        ("evaluate", odd, photos, "--out", tmp_path / "report"),
+    ):
+        status, _, said = tripletnet(*command)
+        assert status == 2 and said.count("\n") == 1
+        assert "no\ufffdname: its name is not valid UTF-8: rename it" in said
+
+
 def test_many_neighbours_of_many_are_found_part_by_part(index, photos, monkeypatch, tripletnet):
     search = ("search", index, photos, "-k", 4, "--max-distance", "inf", "--json")
     whole = tripletnet(*search)

@@ -29,6 +29,15 @@ def cache_folder() -> Path:
     return user_cache_path("tripletnet")
 
 
+def check_unicode(path: PathLike) -> None:
+    """Raise InputError if a path that the user named holds bytes that are not UTF-8."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(path).decode("utf-8", "replace")
+        raise InputError(f"{shown}: its name is not valid UTF-8: rename it") from None
+
+
 @contextlib.contextmanager
 def atomic_path(path: PathLike) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it to `path` if the block ends without error.

@@ -8,7 +8,7 @@ from typing import Any, Optional
 
 from tripletnet.backend import mx
 from tripletnet.errors import InputError
-from tripletnet.files import PathLike, atomic_path, read_json, write_json
+from tripletnet.files import PathLike, atomic_path, check_unicode, read_json, write_json
 from tripletnet.networks import EncoderBlock, get_network
 from tripletnet.networks.fingerprint import fingerprint
 from tripletnet.runtime import versions
@@ -42,6 +42,12 @@ _LEFT_BEHIND = (
     "tensorboard/events.out.tfevents.*.tripletnet",
     "checkpoint-*.npz",
 )
+
+
+def check_name(folder: PathLike) -> None:
+    """Raise InputError if the name of a run folder is not valid UTF-8."""
+    check_unicode(folder)  # MXNet takes no other
+    check_unicode(Path(folder).resolve())  # codes tell where their run lies
 
 
 def refuse_to_replace(folder: PathLike) -> None:
@@ -120,8 +126,10 @@ def read_description(folder: PathLike) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If the folder is no run folder, or its ``run.json`` is damaged or of another format.
+        If the folder is no run folder, its ``run.json`` is damaged or of another format, or its
+        name is not valid UTF-8.
     """
+    check_name(folder)
     path = Path(folder) / DESCRIPTION
     if not path.is_file():
         raise InputError(

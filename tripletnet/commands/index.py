@@ -85,8 +85,10 @@ def run(args: argparse.Namespace) -> None:
     if args.out is None:
         raise InputError("index: name the index to make with --out, or ask for --info, --add, ...")
 
+    from tripletnet.files import check_unicode
     from tripletnet.retrieval.index_store import is_unfinished
 
+    check_unicode(args.out)
     if args.out.exists() and not is_unfinished(args.out):
         add_to_it = f"add to it (tripletnet index {args.out} --add IMAGES), or "
         is_index = (args.out / "index.json").exists()

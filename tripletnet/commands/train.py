@@ -122,7 +122,7 @@ def run(args: argparse.Namespace) -> None:
     from tripletnet.data.split import split_from_json
     from tripletnet.files import read_json
     from tripletnet.progress import stage_bars
-    from tripletnet.runs import DESCRIPTION, SPLIT, refuse_to_replace
+    from tripletnet.runs import DESCRIPTION, SPLIT, check_name, refuse_to_replace
     from tripletnet.runtime import device
     from tripletnet.training import TrainingConfig, train_run
     from tripletnet.training.fit import make_loss, settled
@@ -133,6 +133,7 @@ def run(args: argparse.Namespace) -> None:
     _refuse_unused(choices.get("loss", TrainingConfig.loss), given)
     where = device(args.device)
     # whatever does not go together is refused before anything is decoded
+    check_name(args.out)
     if not args.resume:
         refuse_to_replace(args.out)
     config = TrainingConfig(**{"images": 1, **choices})

@@ -14,7 +14,14 @@ from typing import Any
 import numpy as np
 
 from tripletnet.errors import InputError
-from tripletnet.files import PathLike, atomic_path, read_json, write_arrays, write_json
+from tripletnet.files import (
+    PathLike,
+    atomic_path,
+    check_unicode,
+    read_json,
+    write_arrays,
+    write_json,
+)
 from tripletnet.runtime import known_processor, threads
 
 FORMAT = 1
@@ -75,7 +82,7 @@ def write_index(
     Raises
     ------
     InputError
-        If `folder` is a file.
+        If `folder` is a file, or its name is not valid UTF-8.
     RuntimeError
         If FAISS cannot write the codes.
 
@@ -85,6 +92,7 @@ def write_index(
     names them, with their sizes and SHA-256, and is replaced last; then the old ones are removed.
     """
     folder = Path(folder)
+    check_unicode(folder)  # FAISS takes no other
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file, and an index is a folder: give another place")
     folder.mkdir(parents=True, exist_ok=True)
@@ -158,8 +166,10 @@ def read_about(folder: PathLike) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If the folder is no index, or its ``index.json`` is damaged or of another format.
+        If the folder is no index, its ``index.json`` is damaged or of another format, or its name
+        is not valid UTF-8.
     """
+    check_unicode(folder)
     path = Path(folder) / DESCRIPTION
     if not path.is_file():
         raise InputError(

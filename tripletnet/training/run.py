@@ -25,6 +25,7 @@ from tripletnet.runs import (
     LEFT_OUT,
     SPLIT,
     THRESHOLD,
+    check_name,
     clear_run,
     load_run,
     read_description,
@@ -136,14 +137,15 @@ def train_run(
     Raises
     ------
     InputError
-        If `out` holds a run and `resume` was not asked for, or another run than this, or the
-        encoder of `initial` is another network, or the weights for its backbone cannot be had, or
-        there is `patience` and no validation, or the extra `tensorboard` is missing. What lies in
-        `out` is as it was then.
+        If `out` holds a run and `resume` was not asked for, or another run than this, or its name
+        is not valid UTF-8, or the encoder of `initial` is another network, or the weights for its
+        backbone cannot be had, or there is `patience` and no validation, or the extra `tensorboard`
+        is missing. What lies in `out` is as it was then.
     KeyboardInterrupt
         If the user interrupted: the state and the encoder as it is are saved then.
     """
     out = Path(out)
+    check_name(out)
     loss = make_loss(config, examples.supervision)
     if not resume:
         refuse_to_replace(out)
