@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from training_helpers import CONFIG, STEPS, make_trainer, runtime_warnings, same, train
+from short_trainings import CONFIG, STEPS, make_trainer, runtime_warnings, same, train
 
 from tripletnet.backend import mx
 from tripletnet.data.images import ImageSet

@@ -7,7 +7,7 @@ import types
 
 import numpy as np
 import pytest
-from training_helpers import CONFIG, make_trainer, runtime_warnings, same, train
+from short_trainings import CONFIG, make_trainer, runtime_warnings, same, train
 
 from tripletnet.backend import mx
 from tripletnet.data.images import ImageSet

@@ -1,4 +1,4 @@
-"""What tests of training share."""
+"""Short trainings, and what shows how they went."""
 
 from __future__ import annotations
 
