@@ -108,6 +108,10 @@ def test_the_grid(index, photos, tmp_path, tripletnet):
     )
     assert status == 0 and "6 pictures are not in" in notices and "--root FOLDER" in notices
     assert Image.open(plot).width > 600
+    Image.new("RGB", (30, 30), "red").save(photos / "a/1.png")  # another picture than the code's
+    options = (photos / "loose.png", "--plot", plot, "--max-distance", "inf", "-k", 20)
+    status, _, notices = tripletnet("search", index, *options)
+    assert status == 0 and "2 pictures are not in" in notices and "have changed since" in notices
 
 
 def test_adding_and_removing(index, small_run, photos, tmp_path, tripletnet):
@@ -286,6 +290,9 @@ def test_compare(small_run, photos, tripletnet):
     codes = Encoder.load(small_run).encode([photos / "a/0.png", photos / "a/1.png"])
     assert told["distance"] == pytest.approx(((codes[0] - codes[1]) ** 2).sum(), abs=1e-6)
     assert told["same"] is False
+    for name in ("euclidean", "cosine"):
+        options = (small_run, photos / "a/0.png", photos / "b/4.png", "--json", "--distance", name)
+        assert json.loads(tripletnet("compare", *options)[1])["same"] is True
 
 
 def test_compare_without_a_threshold(small_run, photos, tmp_path, tripletnet):

@@ -35,7 +35,7 @@ class Comparison:
     @property
     def same(self) -> Optional[bool]:
         """Whether they count as the same; None if there is no threshold to tell by."""
-        return None if self.threshold is None else self.distance <= self.threshold
+        return None if self.threshold is None else bool(self.distance <= self.threshold)
 
     def __str__(self) -> str:
         told = f"{self.unit} distance {self.distance:.4f}"
@@ -77,7 +77,7 @@ def compare(
         raise InputError(f"max_distance: {threshold} is no distance; use 0 or more")
     measure = DISTANCES.choose(distance)
     if threshold is None and encoder.threshold is not None:
-        threshold = measure.from_squared(encoder.threshold)
+        threshold = float(measure.from_squared(encoder.threshold))
     codes = measure.prepared(encoder.encode([first, second])).astype(np.float64)
     squared = float(((codes[0] - codes[1]) ** 2).sum())
     return Comparison(float(measure.from_squared(squared)), threshold, measure.label)
