@@ -49,6 +49,16 @@ def test_codes_need_not_be_of_unit_length():
     assert (distances.tolist(), indices.tolist()) == ([[1]], [[1]])
 
 
+def test_codes_far_from_the_origin_are_told_apart():
+    near = np.random.default_rng(0).normal(scale=0.1, size=(60, 16))
+    far = (near + 500).astype(np.float32)  # where a float32 has steps of 3e-5
+    distances, indices = nearest(far, far[:20], 5, exclude_self=np.arange(20))
+    expected = brute_force(near, near[:20])
+    expected[np.arange(20), np.arange(20)] = np.inf
+    np.testing.assert_array_equal(indices, expected.argsort(axis=1)[:, :5])
+    np.testing.assert_allclose(distances, np.sort(expected, axis=1)[:, :5], rtol=1e-3)
+
+
 def test_a_query_is_not_its_own_neighbour_but_its_copy_is():
     codes = unit_codes(50, 8)
     codes[31] = codes[7]

@@ -48,6 +48,14 @@ def test_all_pairs_are_those_of_brute_force(named):
     assert not pairs.sampled
 
 
+def test_pairs_far_from_the_origin_are_told_apart():
+    near = np.random.default_rng(0).normal(scale=0.1, size=(30, 16))
+    labels = np.arange(30) % 3
+    far, close = (pair_distances((near + shift).astype(np.float32), labels) for shift in (500, 0))
+    np.testing.assert_allclose(far.same, close.same, rtol=1e-3)
+    np.testing.assert_allclose(far.different, close.different, rtol=1e-3)
+
+
 def test_a_sample_stands_for_all_pairs():
     codes, labels = some_codes(300, classes=7)
     every = pair_distances(codes, labels)

@@ -6,6 +6,10 @@ import numpy as np
 
 from tripletnet.errors import InputError
 
+#: How many codes tell where all lie, and how many times their variance the square of their mean is
+#: where they are far from the origin.
+_SAMPLE, _FAR = 10_000, 100.0
+
 
 def check_codes(codes: np.ndarray, name: str = "codes") -> np.ndarray:
     """Return `codes` as float32 in C order, without a copy if they are so already.
@@ -65,8 +69,25 @@ def unit_rows(codes: np.ndarray, name: str = "codes") -> np.ndarray:
     return codes / lengths[:, None].astype(np.float32)
 
 
+def near_origin(codes: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
+    """Return matrices of codes, moved together where rounding would blur their distances.
+
+    |a|^2 + |b|^2 - 2 a.b in float32 is off by some 1e-7 (|a|^2 + |b|^2), which is much where codes
+    lie far from the origin and close to each other. Their mean is subtracted then, which changes no
+    distance. It is that of a sample of `codes` alone.
+    """
+    sample = codes[:: -(-len(codes) // _SAMPLE)].astype(np.float64)
+    mean = sample.mean(axis=0)
+    spread = np.square(sample - mean).sum(axis=1).mean()
+    if np.square(mean).sum() <= _FAR * spread:
+        return [codes, *others]
+    return [each - mean.astype(np.float32) for each in (codes, *others)]
+
+
 def check_labels(labels: np.ndarray, count: int, name: str = "labels") -> np.ndarray:
     """Return `labels` as an array, one integer or string for each of `count` codes.
+
+    Strings of bytes are taken as UTF-8.
 
     Raises
     ------
@@ -80,6 +101,11 @@ def check_labels(labels: np.ndarray, count: int, name: str = "labels") -> np.nda
         )
     if labels.dtype.kind not in "iuUSb":
         raise InputError(f"{name}: expected integers or strings, got {labels.dtype}")
+    if labels.dtype.kind == "S":
+        try:
+            return np.char.decode(labels, "utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{name}: not UTF-8 ({error}): give strings") from None
     return labels
 
 

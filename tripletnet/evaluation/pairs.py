@@ -7,7 +7,7 @@ from typing import Union
 
 import numpy as np
 
-from tripletnet.codes import check_classes, check_codes, check_labels
+from tripletnet.codes import check_classes, check_codes, check_labels, near_origin
 from tripletnet.distances import Distance, SquaredEuclidean
 from tripletnet.errors import InputError
 from tripletnet.registry import DISTANCES
@@ -145,6 +145,7 @@ def pair_distances(
 
 
 def _measure_all(codes: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    (codes,) = near_origin(codes)
     squares = np.einsum("ij,ij->i", codes, codes)
     distances = squares[:, None] + squares - 2 * (codes @ codes.T)
     np.maximum(distances, 0, out=distances)

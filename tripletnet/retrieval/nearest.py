@@ -10,7 +10,7 @@ from typing import Callable, Optional, Union
 
 import numpy as np
 
-from tripletnet.codes import check_codes, check_rows, check_widths
+from tripletnet.codes import check_codes, check_rows, check_widths, near_origin
 from tripletnet.distances import Distance
 from tripletnet.errors import InputError
 from tripletnet.registry import DISTANCES
@@ -99,9 +99,10 @@ def scan(
     Notes
     -----
     The distances are |q|^2 + |c|^2 - 2 q.c in float32, which leaves them an absolute error of
-    about 1e-7 (|q|^2 + |c|^2). They do not depend on the other queries or on the blocks, and equal
-    codes are at equal distances.
+    about 1e-7 (|q|^2 + |c|^2); codes far from the origin are moved there. They do not depend on
+    the other queries or on the blocks, and equal codes are at equal distances.
     """
+    codes, queries = near_origin(codes, queries)
     query_squares = np.einsum("ij,ij->i", queries, queries)
     code_squares = np.einsum("ij,ij->i", codes, codes)
     cores = usable_cores()
