@@ -49,7 +49,20 @@ def judgement():
 def test_three_codes_of_a_class_are_enough():
     found = judge(blobs(3, spread=0.01), CLASSES[:3])
     assert found.threshold is not None and found.test.at_threshold is None
-    assert any("no class has two codes in the half" in note for note in found.notes)
+    assert any("no class has two codes, or there is one" in note for note in found.notes)
+
+
+def test_one_large_class_among_single_codes_can_be_judged():
+    labels = np.r_[np.zeros(40, np.int64), np.arange(1, 9)]
+    codes = np.random.default_rng(0).normal(size=(48, 4)).astype(np.float32)
+    found = judge(Codes(codes, labels), [f"c{i}" for i in range(9)])
+    assert found.test.at_threshold is None and found.test.left_out == 8
+
+
+def test_codes_of_one_class_are_refused_by_its_name():
+    codes = np.eye(4, dtype=np.float32)
+    with pytest.raises(InputError, match="all are cat"):
+        judge(Codes(codes, np.ones(4, np.int64)), ["dog", "cat"])
 
 
 @pytest.mark.parametrize("part", ["test", "held_out"])

@@ -124,8 +124,8 @@ def compare_all(
     seed : int
         Decides samples and the queries that are shown.
     tried : Codes, optional
-        Those of the codes on whose pairs the threshold is tried, if they have pairs of one class.
-        Default: all.
+        Those of the codes on whose pairs the threshold is tried, if they have pairs of one class
+        and of two. Default: all.
     distance : str or Distance
         How far two codes are apart: the threshold's.
 

@@ -9,6 +9,7 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
+from tripletnet.codes import check_classes
 from tripletnet.distances import Distance
 from tripletnet.errors import InputError
 from tripletnet.evaluation.comparison import Comparison, compare_all
@@ -177,6 +178,8 @@ def judge(
     """
     check_target(target, value)
     measure = DISTANCES.choose(distance)
+    if len(test):
+        check_classes(np.asarray(classes)[np.unique(test.labels)])
     told = list(notes)
     first, second = halves(test.labels, seed)
     cut = [name for name, part in (("SVM", train), ("threshold", validation)) if part is None]
@@ -191,8 +194,8 @@ def judge(
     threshold = _threshold(validation or test.subset(first), target, value, measure, seed, told)
     if threshold is not None and not tried.has_pairs:
         told.append(
-            "How the threshold does on other codes is not told: no class has two codes in the half "
-            "that it was not chosen on."
+            "How the threshold does on other codes is not told: in the half that it was not chosen "
+            "on, no class has two codes, or there is one class."
         )
     found = compare_all(test, threshold, seed, tried, measure)
     unseen = None

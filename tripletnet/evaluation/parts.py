@@ -39,8 +39,9 @@ class Codes:
 
     @property
     def has_pairs(self) -> bool:
-        """Whether a class has two codes."""
-        return len(self) > 0 and bool(np.bincount(self.labels).max() > 1)
+        """Whether there are pairs of one class and pairs of two."""
+        sizes = np.bincount(self.labels)
+        return bool((sizes > 1).any() and np.count_nonzero(sizes) > 1)
 
     def subset(self, indices: np.ndarray) -> Codes:
         """Return a copy of the codes at `indices`, without paths and pictures."""
