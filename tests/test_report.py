@@ -195,6 +195,9 @@ def test_names_are_drawn_letter_by_letter():
 
 def test_no_name_on_the_map_covers_another():
     points = np.random.default_rng(0).normal(size=(300, 2))
+    many = projection(points, np.arange(300) % 150, [f"class {i}" for i in range(150)], "codes")
+    assert not many.legends and not many.axes[0].texts
+    assert many.axes[0].get_title() == "codes; 150 classes, which share 20 colours"
     figure = projection(points, np.arange(300) % 60, [f"class {i}" for i in range(60)], "codes")
     figure.draw_without_rendering()
     boxes = [text.get_window_extent() for text in figure.axes[0].texts]

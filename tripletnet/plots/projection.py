@@ -18,8 +18,8 @@ _MARKERS = "o^sDvP*X"
 #: How often names that cover each other are moved at the most.
 _ROUNDS = 1000
 _WIDTH = 9.0  # inches
-#: Longer names would cover too much of the map.
-_LETTERS = 24
+#: Longer names, and those of more classes, would cover too much of the map.
+_LETTERS, _NAMED = 24, 100
 
 
 def projection(
@@ -41,9 +41,20 @@ def projection(
     Notes
     -----
     Up to ten classes have a colour each, up to twenty a colour of twenty; beyond that classes
-    that share a colour differ in the shape of their points.
+    that share a colour differ in the shape of their points. More than 100 have the colours alone,
+    and no names.
     """
     present = np.unique(labels)
+    number = 10 if len(classes) <= 10 else 20
+    colours = colormaps[f"tab{number}"](range(number))
+    side = float(np.clip(36_000 / len(points), 9, 36))
+    if len(present) > _NAMED:
+        figure = Figure(figsize=(_WIDTH, 7.4), layout="constrained")
+        axes = figure.subplots()
+        x, y = points.T
+        axes.scatter(x, y, s=side, c=colours[labels % number], linewidths=0, alpha=0.75)
+        _frame(axes, f"{title}; {len(present):,} classes, which share {number} colours")
+        return figure
     # Matplotlib keeps what begins with an underscore out of a legend
     names = [f" {name}" if name.startswith("_") else name for name in map(_shown, classes)]
     columns, font = (5, 9) if len(present) <= 10 else (6, 7)
@@ -52,14 +63,12 @@ def projection(
     rows = -(-len(present) // columns)
     figure = Figure(figsize=(_WIDTH, 7.4 + 0.18 * rows), layout="constrained")
     axes = figure.subplots()
-    number = 10 if len(classes) <= 10 else 20
-    colours = colormaps[f"tab{number}"](range(number))
     for label in present:
         own = points[labels == label]
         axes.scatter(
             own[:, 0],
             own[:, 1],
-            s=float(np.clip(36_000 / len(points), 9, 36)),
+            s=side,
             color=colours[label % len(colours)],
             marker=_MARKERS[label // len(colours) % len(_MARKERS)],
             linewidths=0,
@@ -74,15 +83,19 @@ def projection(
         name.set_color(tuple(0.6 * colours[label % len(colours), :3]))
         name.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
         middles.append(name)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.set_title(plain(title), fontsize=11)
+    _frame(axes, title)
     figure.legend(
         loc="outside lower center", ncols=columns, fontsize=font, markerscale=1.5, frameon=False
     )
     with any_letters():
         _part_names(figure, axes, middles)
     return figure
+
+
+def _frame(axes: Axes, title: str) -> None:
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_title(plain(title), fontsize=11)
 
 
 def _shown(name: str) -> str:
