@@ -323,6 +323,25 @@ def test_pictures_that_are_gone_are_named(planted, tmp_path, capsys):
     assert rows["07.png"]["keep"] == "yes"
 
 
+def test_pictures_that_have_changed_are_not_calibrated_on(planted, capsys):
+    changed = planted / "pictures" / "11.png"
+    content = changed.read_bytes()
+    changed.write_bytes((planted / "pictures" / "12.png").read_bytes())
+    try:
+        run(planted / "index", "--json", "--quiet")
+    finally:
+        changed.write_bytes(content)
+    assert json.loads(capsys.readouterr().out)["calibration"]["unreadable"] == 1
+
+
+@pytest.mark.parametrize(
+    "option", [("--precision", "0.9"), ("--run", "elsewhere"), ("--device", "gpu")]
+)
+def test_options_of_the_calibration_do_not_go_with_a_distance(planted, option):
+    with pytest.raises(InputError, match=f"{option[0]} is for the calibration"):
+        run(planted / "index", "--max-distance", "0.1", *option)
+
+
 def test_without_the_run_or_the_pictures_a_distance_must_be_given(planted, tmp_path):
     for name in ("run", "pictures"):
         (planted / name).rename(tmp_path / name)

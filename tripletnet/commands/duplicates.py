@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import hashlib
 import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
 from tripletnet.command import add_device, add_run, add_seed
+from tripletnet.errors import InputError
 
 if TYPE_CHECKING:
     from tripletnet.plots.contact_sheet import Tile
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 #: What the contact sheet shows: groups, members of each, pixels a side.
 _GROUPS, _MEMBERS, _SIDE = 30, 8, 160
 _NAMED = 5  # how many missing pictures are named
+_PRECISION = 0.95
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,8 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision",
         metavar="SHARE",
         type=float,
-        default=0.95,
-        help="calibrate for so much of what is found to be right (default: %(default)s)",
+        help=f"calibrate for so much of what is found to be right (default: {_PRECISION})",
     )
     add_run(parser)
     add("--keep", choices=["best"], help="name the largest, then sharpest picture of each group")
@@ -59,6 +59,8 @@ def run(args: argparse.Namespace) -> None:
     from tripletnet.retrieval.duplicates import find_duplicates
     from tripletnet.retrieval.index import Index
 
+    if args.max_distance is not None:
+        _refuse_calibration(args)
     index = Index.load(args.index)
     threshold = _calibrate(args, index) if args.max_distance is None else None
     limit = args.max_distance if threshold is None else threshold.distance
@@ -95,6 +97,18 @@ def run(args: argparse.Namespace) -> None:
         print(f"to look through: {args.out / 'groups.csv'}{sheet}")
 
 
+def _refuse_calibration(args: argparse.Namespace) -> None:
+    """Raise InputError for an option of the calibration, which --max-distance replaces."""
+    given = {"precision": args.precision, "run": args.run_folder}
+    if args.device != "cpu":
+        given["device"] = args.device
+    for name, value in given.items():
+        if value is not None:
+            raise InputError(
+                f"--{name} is for the calibration, in whose place --max-distance is: leave one out"
+            )
+
+
 def _calibrate(args: argparse.Namespace, index: Index) -> DuplicateThreshold:
     """Return the distance that suits the pictures of the index."""
     from tripletnet.progress import stage_bars
@@ -108,34 +122,27 @@ def _calibrate(args: argparse.Namespace, index: Index) -> DuplicateThreshold:
         return calibrate_duplicates(
             index,
             Encoder.load(run, device(args.device)),
-            precision=args.precision,
+            precision=_PRECISION if args.precision is None else args.precision,
             seed=args.seed,
             progress=partial(progress, "calibrating"),
         )
 
 
 def _look_at(rows: list[dict[str, Any]], index: Index) -> None:
-    """Add to each row the picture's width, height and sharpness; None where it is not there.
-
-    A picture that has changed since it was indexed is not the one that the row tells of.
-    """
-    from tripletnet.data.decode import ImageError, decode_image, read_bytes
+    """Add to each row the picture's width, height and sharpness; None where it is not there."""
+    from tripletnet.data.decode import ImageError, decode_image
     from tripletnet.retrieval.keep import sharpness
+    from tripletnet.retrieval.originals import Originals
     from tripletnet.runtime import usable_cores
 
-    root = Path(index.images.root or "")
-    digests = dict(zip(index.images.paths, index.images.digests or ()))
+    originals = Originals(index.images)
 
     def measure(row: dict[str, Any]) -> Optional[str]:
         row.update(width=None, height=None, sharpness=None)
-        path = root / row["path"]
         try:
-            data = read_bytes(path)
-            if digests.get(row["path"], "") not in ("", hashlib.sha256(data).hexdigest()):
-                return f"{path}: has changed since it was indexed: add it again (index --add)"
-            picture = decode_image(data)
+            picture = decode_image(originals.read(row["path"]))
         except ImageError as error:
-            return f"{path}: {error.reason}"
+            return f"{originals.root / row['path']}: {error.reason}"
         height, width = picture.shape[:2]
         row.update(width=width, height=height, sharpness=round(sharpness(picture), 2))
         return None

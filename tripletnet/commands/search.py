@@ -139,23 +139,25 @@ def _draw(index: Index, results: list[PictureResult], path: Path, unit: str) -> 
     from tripletnet.data.decode import ImageError, decode_image
     from tripletnet.plots.contact_sheet import Tile, contact_sheet
     from tripletnet.plots.output import save_figure
+    from tripletnet.retrieval.originals import Originals
 
-    root = Path(index.images.root or ".")
+    originals = Originals(index.images)
     rows, missing = [], 0
     for result in results:
         note = "searched for" if result.neighbours else "nothing looks like it"
         tiles = [Tile(result.pixels, result.query.name, note, keep=True)]
         for near in result.neighbours[:_NEIGHBOURS]:
             try:
-                picture = decode_image(root / near.path, size=(160, 160), fit="letterbox")
+                data = originals.read(near.path)
+                picture = decode_image(data, size=(160, 160), fit="letterbox")
             except ImageError:
                 picture, missing = None, missing + 1
             tiles.append(Tile(picture, near.path, f"{near.distance:.4f}"))
         rows.append(tiles)
     if missing:
         print(
-            f"tripletnet: {missing} pictures are not in {root}: if they were moved, tell the index "
-            "where to (index INDEX --root FOLDER)",
+            f"tripletnet: {missing} pictures are not in {originals.root}, or have changed since: "
+            "tell the index where they are (index INDEX --root FOLDER), or add them again (--add)",
             file=sys.stderr,
         )
     title = f"what was searched for, and what looks like it ({unit} distance)"

@@ -15,6 +15,7 @@ from tripletnet.errors import InputError
 from tripletnet.retrieval.duplicate_threshold import DuplicateThreshold, choose_duplicate_threshold
 from tripletnet.retrieval.duplicates import first_copies
 from tripletnet.retrieval.look_alike import look_alike, thumbnail
+from tripletnet.retrieval.originals import Originals
 from tripletnet.retrieval.same_encoder import check_same_encoder
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def calibrate_duplicates(
         )
     if not 0 < precision < 1:
         raise InputError(f"precision is {precision}: give a share above 0 and below 1, as 0.95")
+    files, paths = Originals(index.images), index.images.paths
     random = np.random.default_rng(seed)
     digests = index.images.digests or [""] * len(index)
     first, copies = np.unique(first_copies(digests), return_counts=True)
@@ -89,11 +91,12 @@ def calibrate_duplicates(
     look_alikes = unreadable = 0
     for start in range(0, len(rows), _BLOCK):
         block = rows[start : start + _BLOCK].tolist()
-        originals = {row: picture for row in block if (picture := _picture(index, row)) is not None}
+        read = {row: _picture(files, paths[row]) for row in block}
+        originals = {row: picture for row, picture in read.items() if picture is not None}
         unreadable += len(block) - len(originals)
         if originals:
             near, far, passed_over = _distances(
-                index, encoder, originals, strengths, random, thumbnails
+                index, encoder, files, originals, strengths, random, thumbnails
             )
             same.append(near)
             other.append(far)
@@ -120,6 +123,7 @@ def calibrate_duplicates(
 def _distances(
     index: Index,
     encoder: Encoder,
+    files: Originals,
     originals: Mapping[int, np.ndarray],
     strengths: Mapping[str, float],
     random: np.random.Generator,
@@ -147,7 +151,7 @@ def _distances(
         own = np.stack([thumbnail(originals[owner]), thumbnail(picture)])
         for row, distance in zip(found.rows[query].tolist(), found.distances[query]):
             if row >= 0 and row not in thumbnails:
-                shown = _picture(index, row, small=True)
+                shown = _picture(files, index.images.paths[row], small=True)
                 thumbnails[row] = None if shown is None else thumbnail(shown)
             if row < 0 or not look_alike(own, thumbnails[row]):
                 other[query] = distance
@@ -156,13 +160,13 @@ def _distances(
     return same.reshape(-1, ways), other.reshape(-1, ways), len(with_look_alikes)
 
 
-def _picture(index: Index, row: int, small: bool = False) -> Optional[np.ndarray]:
-    """Return a picture of the index, `_LONGEST` at most a side; None if it cannot be read."""
-    path = Path(index.images.root or "") / index.images.paths[row]
+def _picture(files: Originals, path: str, small: bool = False) -> Optional[np.ndarray]:
+    """Return a picture of the index, `_LONGEST` at most a side; None if it cannot be had."""
     try:
+        data = files.read(path)
         if small:
-            return decode_image(path, size=(64, 64), fit="stretch")
-        picture = decode_image(path)
+            return decode_image(data, size=(64, 64), fit="stretch")
+        picture = decode_image(data)
     except ImageError:
         return None
     height, width = picture.shape[:2]

@@ -38,7 +38,7 @@ class DuplicateThreshold:
         How many of them have a picture in the index that looks the same already, which does not
         count as wrong.
     unreadable : int
-        How many more were drawn and could not be read.
+        How many more were drawn and could not be read, or have changed since.
     index_size : int
         How many pictures the index has: among more of them something else is found more often.
     """
@@ -60,7 +60,7 @@ class DuplicateThreshold:
 
     def __str__(self) -> str:
         found = ", ".join(f"{name} {recall:.0%}" for name, recall in self.recalls.items())
-        lost = f" ({self.unreadable} more could not be read)" if self.unreadable else ""
+        lost = f" ({self.unreadable} more are gone or have changed)" if self.unreadable else ""
         return (
             f"calibrated on {self.pictures} of {self.index_size:,} pictures{lost}, altered: a "
             f"squared distance of {self.distance:.4f} finds {self.recall:.0%} of them again "
