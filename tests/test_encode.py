@@ -55,6 +55,9 @@ def test_listing_nothing(tmp_path):
         list_pictures([tmp_path])
     with pytest.raises(InputError, match="no path: no pictures there"):
         list_pictures([])
+    (tmp_path / "image.heic").write_bytes(b"")
+    with pytest.raises(InputError, match=r"no pictures there \(left out, .*image\.heic\)"):
+        list_pictures([tmp_path])
 
 
 def test_arrays_files_and_folders_give_the_same_codes(small_run, photos):

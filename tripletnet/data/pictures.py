@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tripletnet.data.scan import LeftOut, Walk, check_unicode, split_folders
+from tripletnet.data.scan import LeftOut, Walk, check_unicode, describe_left_out, split_folders
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike
 
@@ -82,7 +82,11 @@ def list_pictures(paths: Sequence[PathLike]) -> PictureListing:
                 found[prefix + file.path] = entry
         left_out += [LeftOut(prefix + item.path, item.reason) for item in walk.left_out]
     if not found:
-        raise InputError(f"{', '.join(map(str, paths)) or 'no path'}: no pictures there")
+        reasons = "; ".join(describe_left_out(left_out))
+        raise InputError(
+            f"{', '.join(map(str, paths)) or 'no path'}: no pictures there"
+            + (f" ({reasons})" if reasons else "")
+        )
     stamps = np.array([entry[:2] for entry in found.values()], np.int64)
     return PictureListing(
         root, list(found), stamps, [entry[2] for entry in found.values()], whole, left_out
