@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shutil
 
@@ -46,6 +47,24 @@ def test_codes_from_anywhere(codes_file, tmp_path, capsys):
     page = (tmp_path / "report" / "report.html").read_text("utf-8")
     assert 'alt="a"' in page and 'class="picture nothing"' in page
     assert 'title="pictures/1.png"' in page
+
+
+def test_pictures_that_cannot_be_shown_are_told(codes_file, tmp_path, capsys):
+    (tmp_path / "elsewhere").mkdir()
+    run(codes_file, tmp_path / "elsewhere", "--out", tmp_path / "report")
+    assert "pictures cannot be shown" in capsys.readouterr().err
+    with pytest.raises(InputError, match="nowhere: no such folder"):
+        run(codes_file, tmp_path / "nowhere", "--out", tmp_path / "report")
+    stored = dict(np.load(codes_file))
+    del stored["paths"]
+    np.savez(tmp_path / "bare.npz", **stored)
+    with pytest.raises(InputError, match="has no field paths"):
+        run(tmp_path / "bare.npz", tmp_path, "--out", tmp_path / "report")
+
+
+def test_a_report_is_no_file(codes_file):
+    with pytest.raises(InputError, match=r"codes\.npz: is a file"):
+        run(codes_file, "--out", codes_file)
 
 
 def test_what_a_person_reads(codes_file, tmp_path, capsys):
@@ -150,6 +169,7 @@ def test_a_run_is_judged_on_its_own_split(trained, folder, tmp_path, capsys):
     described = json.loads((trained / "run.json").read_text("utf-8"))
     assert stored.pop("fingerprint") == described["fingerprint"]
     assert stored == told["threshold"]
+    assert told["notes"][0].startswith("The run's own threshold is now a squared distance of ")
     page = (tmp_path / "report.html").read_text("utf-8")
     assert "Curves of training" in page and "article network, triplet loss" in page
 
@@ -240,5 +260,29 @@ def test_other_images_are_unseen_and_leave_the_runs_threshold_alone(trained, tmp
     )
     assert any("random half of the test codes" in note for note in told["notes"])
     assert (trained / "threshold.json").read_text("utf-8") == "the run's own"
+    assert "these are not the images that the run was trained on" in told["notes"][0]
     with pytest.raises(InputError, match="control: there are no images of the run's training part"):
         run(trained, other, "--out", tmp_path / "report", "--quiet", "--control")
+
+
+def test_the_runs_images_are_known_by_what_they_are(trained, folder, tmp_path, capsys):
+    run_folder = tmp_path / "run"
+    shutil.copytree(trained, run_folder)
+    own = run_folder / "threshold.json"
+    # under another name they are the same, and under the same name others are not
+    shutil.copytree(folder, tmp_path / "renamed")
+    run(run_folder, tmp_path / "renamed", "--fpr-target", "0.2", "--out", tmp_path / "r", "--quiet")
+    assert json.loads(own.read_text("utf-8"))["value"] == 0.2
+    assert "threshold is now" in capsys.readouterr().out
+    fewer = tmp_path / "fewer" / folder.name
+    shutil.copytree(folder, fewer)
+    parts = json.loads((trained / "split.json").read_text("utf-8"))["images"]
+    contents = {
+        hashlib.sha256(path.read_bytes()).hexdigest(): path for path in fewer.rglob("*.png")
+    }
+    next(contents[content] for content, part in parts.items() if part == "train").unlink()
+    before = own.read_bytes()
+    for data, options in ((fewer, []), (folder, ["--precision", "int8"])):
+        run(run_folder, data, "--out", tmp_path / "r", "--quiet", *options)
+        assert own.read_bytes() == before
+        assert "threshold was left as it is" in capsys.readouterr().out

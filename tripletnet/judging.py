@@ -20,9 +20,14 @@ from tripletnet.errors import InputError, some_of
 from tripletnet.evaluation.judgement import Control, Judgement, judge
 from tripletnet.evaluation.parts import Codes
 from tripletnet.evaluation.probe import SVMProbe
-from tripletnet.evaluation.threshold import DEFAULT_TARGET, DEFAULT_VALUE, check_target
+from tripletnet.evaluation.threshold import (
+    DEFAULT_TARGET,
+    DEFAULT_VALUE,
+    Threshold,
+    check_target,
+)
 from tripletnet.files import PathLike, read_json, write_json
-from tripletnet.int8.precision import load_encoder
+from tripletnet.int8.precision import RunEncoder, load_encoder
 from tripletnet.registry import DISTANCES, NETWORKS
 from tripletnet.retrieval.encode import encode
 from tripletnet.runs import SPLIT, THRESHOLD, read_description
@@ -104,7 +109,8 @@ def judge_run(
     """Judge the encoder of a run: the SVM learns from train, test alone is scored.
 
     The threshold, chosen on validation, is stored in the run as ``threshold.json``, in squared
-    Euclidean distances, if these are the data that the run was trained on.
+    Euclidean distances, if these are the images that the run was trained on and the encoder
+    computed in fp32. The judgement's first note says whether it was.
 
     Parameters
     ----------
@@ -156,13 +162,34 @@ def judge_run(
         seed=seed,
         notes=[*parts.notes, *(["The encoder computed in int8."] * (loaded.precision == "int8"))],
     )
-    own = parts.train is not None and parts.train.name == description["data"]["dataset"]
-    # what a run without classes calls the same is not what classes do
-    if own and description["classes"] and judgement.threshold is not None:
-        squared = judgement.threshold.squared(measure)
-        stored = {**squared.to_json(), "fingerprint": description["fingerprint"]}
+    if judgement.threshold is None:
+        return judgement
+    squared = judgement.threshold.squared(measure)
+    told = _store_threshold(run, squared, parts.train, loaded)
+    return replace(judgement, notes=(told, *judgement.notes))
+
+
+def _store_threshold(
+    run: Path, threshold: Threshold, train: Optional[ImageSet], encoder: RunEncoder
+) -> str:
+    """Make a threshold the run's own where it is; return what was done, a sentence."""
+    description = encoder.description
+    kept = "The run's own threshold was left as it is, as"
+    if not description["classes"]:
+        return f"{kept} what a run without classes calls the same is not what classes do."
+    if train is None or train.identity()["sha256"] != description["data"]["sha256"]:
+        return f"{kept} these are not the images that the run was trained on."
+    if encoder.precision != "fp32":
+        return f"{kept} the encoder computed in {encoder.precision}."
+    stored = {**threshold.to_json(), "fingerprint": description["fingerprint"]}
+    try:
         write_json(run / THRESHOLD, stored)
-    return judgement
+    except OSError as error:
+        return f"{kept} {error.filename} cannot be written ({error.strerror})."
+    return (
+        f"The run's own threshold is now a squared distance of {threshold.distance:.3f} "
+        f"(for a {threshold.target.replace('_', '-')} of {threshold.value:g})."
+    )
 
 
 @dataclass(frozen=True)

@@ -85,18 +85,27 @@ def run(args: argparse.Namespace) -> None:
         return
     if args.out is None:
         raise InputError("--out is missing: give the folder for the report")
+    if args.out.exists() and not args.out.is_dir():
+        raise InputError(f"{args.out}: is a file: give a folder for the report")
     wish = _wish(args)
     if args.judged.is_dir():
         judgement, extras = _judge_run(args, wish)
     else:
-        judgement, extras = _judge_codes(args, wish), {}
+        judgement, extras = _judge_codes(args, wish)
 
     from tripletnet.evaluation.report import write_report
     from tripletnet.evaluation.verdict import verdict
     from tripletnet.files import write_json
 
     figures = {**judgement.to_json(), **extras.pop("figures", {})}
+    missing = extras.pop("missing", ())
     write_report(args.out / "report.html", judgement, seed=args.seed, **extras)
+    if missing:
+        print(
+            f"tripletnet: {len(missing)} pictures cannot be shown, {min(missing)} for one: give "
+            "the folder of the pictures as DATA",
+            file=sys.stderr,
+        )
     write_json(args.out / "report.json", figures)
     if args.json:
         print(json.dumps(figures, ensure_ascii=False))
@@ -148,8 +157,10 @@ def _wish(args: argparse.Namespace) -> dict[str, Any]:
     return {"distance": distance}
 
 
-def _judge_codes(args: argparse.Namespace, wish: dict[str, Any]) -> Judgement:
-    """Judge a file of codes."""
+def _judge_codes(
+    args: argparse.Namespace, wish: dict[str, Any]
+) -> tuple[Judgement, dict[str, Any]]:
+    """Judge a file of codes; return also where the pictures will be noted that are not there."""
     import numpy as np
 
     from tripletnet.codes_file import read_codes
@@ -173,14 +184,20 @@ def _judge_codes(args: argparse.Namespace, wish: dict[str, Any]) -> Judgement:
         notes.append(f"{len(file) - len(rows):,} codes are of no known class and were left out.")
         codes, paths = codes[rows], paths and [paths[row] for row in rows]
     classes, labels = np.unique(file.labels[rows], return_inverse=True)
+    if args.data is not None and (paths is None or not Path(args.data).is_dir()):
+        why = "no such folder" if paths else f"{args.judged} has no field paths to look up there"
+        raise InputError(f"{args.data}: {why}: leave it out, or give the pictures' folder")
     pictures = None
+    missing: set[Path] = set()
     if paths is not None:
         files = [Path(args.data or file.root or ".") / path for path in paths]
 
         def pictures(indices: np.ndarray) -> list[Optional[np.ndarray]]:
-            return [_picture(files[index]) for index in indices]
+            found = [_picture(files[index]) for index in indices]
+            missing.update(files[i] for i, picture in zip(indices, found) if picture is None)
+            return found
 
-    return judge(
+    judgement = judge(
         Codes(codes, labels, paths, pictures),
         [str(name) for name in classes],
         dataset=args.judged.stem,
@@ -188,6 +205,7 @@ def _judge_codes(args: argparse.Namespace, wish: dict[str, Any]) -> Judgement:
         notes=notes,
         **wish,
     )
+    return judgement, {"missing": missing}
 
 
 def _picture(path: Path) -> Optional[np.ndarray]:
