@@ -64,6 +64,7 @@ class Trap:
         ({"codes": CODES, "labels": np.ones(3)}, "labels: expected integers or strings"),
         ({"codes": CODES, "labels": np.array(["a", 1, "b"], object)}, "labels: .*as an array of"),
         ({"codes": CODES, "labels": np.array([b"\xff"] * 3)}, "labels: not UTF-8"),
+        ({"codes": CODES, "paths": ["a", "b", "\udcff.png"]}, "paths: not UTF-8"),
         ({"codes": CODES, "paths": np.array(["a"])}, "paths: expected one string for each"),
         ({"codes": CODES, "paths": np.arange(3)}, "paths: expected a list of strings"),
         ({"codes": CODES, "paths": np.array([Trap()])}, "paths: expected a list of strings"),

@@ -62,6 +62,12 @@ def test_pictures_that_cannot_be_shown_are_told(codes_file, tmp_path, capsys):
         run(tmp_path / "bare.npz", tmp_path, "--out", tmp_path / "report")
 
 
+def test_codes_whose_name_is_not_unicode_are_refused(codes_file, tmp_path):
+    odd = codes_file.rename(tmp_path / b"no\xffname.npz".decode("utf-8", "surrogateescape"))
+    with pytest.raises(InputError, match="not valid UTF-8: rename it"):
+        run(odd, "--out", tmp_path / "report")
+
+
 def test_a_report_is_no_file(codes_file):
     with pytest.raises(InputError, match=r"codes\.npz: is a file"):
         run(codes_file, "--out", codes_file)

@@ -234,12 +234,15 @@ def _map_field(stored: np.lib.npyio.NpzFile, name: str, path: Path) -> np.ndarra
 
 def _text(array: np.ndarray, name: str, path: Path) -> np.ndarray:
     """Return bytes as strings, and anything else as it is."""
-    if array.dtype.kind != "S":
-        return array
     try:
-        return np.char.decode(array, "utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: {name}: not UTF-8 ({error}): store it as strings") from None
+        array = np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array
+        if array.dtype.kind == "U":
+            "".join(array.ravel().tolist()).encode()
+    except UnicodeError as error:
+        raise InputError(
+            f"{path}: {name}: not UTF-8 ({error}): rename what has such a name, and write it again"
+        ) from None
+    return array
 
 
 def _word(array: np.ndarray, name: str, path: Path) -> str:

@@ -31,11 +31,18 @@ def cache_folder() -> Path:
 
 def check_unicode(path: PathLike) -> None:
     """Raise InputError if a path that the user named holds bytes that are not UTF-8."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
+    if not is_unicode(str(path)):
         shown = os.fsencode(path).decode("utf-8", "replace")
-        raise InputError(f"{shown}: its name is not valid UTF-8: rename it") from None
+        raise InputError(f"{shown}: its name is not valid UTF-8: rename it")
+
+
+def is_unicode(name: str) -> bool:
+    """Return whether a name holds no bytes that are not UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from tripletnet.command import (
     encoder_options,
 )
 from tripletnet.errors import InputError
+from tripletnet.files import check_unicode
 from tripletnet.registry import DISTANCES
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def run(args: argparse.Namespace) -> None:
         raise InputError("--out is missing: give the folder for the report")
     if args.out.exists() and not args.out.is_dir():
         raise InputError(f"{args.out}: is a file: give a folder for the report")
+    check_unicode(args.judged)
     wish = _wish(args)
     if args.judged.is_dir():
         judgement, extras = _judge_run(args, wish)

@@ -12,9 +12,8 @@ from typing import Optional
 
 import numpy as np
 
-from tripletnet.data.scan import is_unicode
 from tripletnet.errors import InputError
-from tripletnet.files import PathLike
+from tripletnet.files import PathLike, is_unicode
 
 _TRUTH = {"1": 1, "true": 1, "yes": 1, "0": 0, "false": 0, "no": 0}
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tripletnet.data.scan import LeftOut, Walk, check_unicode, describe_left_out, split_folders
+from tripletnet.data.scan import LeftOut, Walk, describe_left_out, split_folders
 from tripletnet.errors import InputError
-from tripletnet.files import PathLike
+from tripletnet.files import PathLike, check_unicode
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy as np
 
 from tripletnet.data.decode import IMAGE_ENDINGS
 from tripletnet.errors import InputError
-from tripletnet.files import PathLike, atomic_table
+from tripletnet.files import PathLike, atomic_table, check_unicode, is_unicode
 
 #: How the reason begins why a file that does not claim to be an image is left out.
 NO_IMAGE = "not an image by its ending"
@@ -232,19 +232,3 @@ class Walk:
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
-
-
-def check_unicode(path: Path) -> None:
-    """Raise InputError if a path that the user named holds bytes that are not UTF-8."""
-    if not is_unicode(str(path)):
-        shown = os.fsencode(path).decode("utf-8", "replace")
-        raise InputError(f"{shown}: its name is not valid UTF-8: rename it")
-
-
-def is_unicode(name: str) -> bool:
-    """Return whether a name holds no bytes that are not UTF-8."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
