@@ -85,24 +85,21 @@ def run(args: argparse.Namespace) -> None:
     if args.out is None:
         raise InputError("index: name the index to make with --out, or ask for --info, --add, ...")
 
-    from tripletnet.files import check_unicode
-    from tripletnet.retrieval.index_store import is_unfinished
-
-    check_unicode(args.out)
-    if args.out.exists() and not is_unfinished(args.out):
-        add_to_it = f"add to it (tripletnet index {args.out} --add IMAGES), or "
-        is_index = (args.out / "index.json").exists()
-        raise InputError(f"{args.out}: exists: {add_to_it * is_index}name another with --out")
-
-    from tripletnet.files import only_one
+    from tripletnet.files import check_unicode, only_one
     from tripletnet.progress import stage_bars
     from tripletnet.retrieval.index import Index
     from tripletnet.retrieval.index_plan import check_kind
+    from tripletnet.retrieval.index_store import is_unfinished
     from tripletnet.retrieval.partial_codes import PartialCodes
 
+    check_unicode(args.out)
     args.kind = args.kind or "auto"
     check_kind(args.kind)
     with only_one(args.out):
+        if args.out.exists() and not is_unfinished(args.out):
+            add_to_it = f"add to it (tripletnet index {args.out} --add IMAGES), or "
+            is_index = (args.out / "index.json").exists()
+            raise InputError(f"{args.out}: exists: {add_to_it * is_index}name another with --out")
         encoded, threshold = _encoded(args)
         with stage_bars(args.quiet) as progress:
             index = Index.build(
