@@ -186,9 +186,10 @@ def _store_threshold(
         write_json(run / THRESHOLD, stored)
     except OSError as error:
         return f"{kept} {error.filename} cannot be written ({error.strerror})."
+    wish = threshold.target.replace("_", " ")
     return (
-        f"The run's own threshold is now a squared distance of {threshold.distance:.3f} "
-        f"(for a {threshold.target.replace('_', '-')} of {threshold.value:g})."
+        f"The run's own threshold is now a squared distance of {threshold.distance:.3f}, for a "
+        f"{wish} of {threshold.value:g}."
     )
 
 
