@@ -21,6 +21,7 @@ import numpy as np
 from tripletnet.command import (
     CommandParser,
     add_tensorboard,
+    number,
     run_command,
     tensorboard_folder,
 )
@@ -53,7 +54,7 @@ def parser() -> CommandParser:
     add("--root", type=Path, help="where CIFAR-10 lies: its folder, the folder above, or .tar.gz")
     length = options.add_mutually_exclusive_group()
     length.add_argument("--images", type=int, help="train on so many images, repeats counted")
-    length.add_argument("--epochs", type=float, help="the same, as passes over the training set")
+    length.add_argument("--epochs", type=number, help="the same, as passes over the training set")
     length.add_argument("--minutes", type=float, help="train the encoder for about so long")
     add(
         "--preset",
@@ -106,6 +107,7 @@ def main(args: argparse.Namespace) -> None:
     # MXNet takes seconds to import: only now, when the options and the data are known to be good
     from tripletnet.judging import judge_control
     from tripletnet.retrieval.encode import encode
+    from tripletnet.runs import going_on, read_description
     from tripletnet.runtime import device
     from tripletnet.training import TrainingConfig, train_run
     from tripletnet.training.checkpoint import Checkpoints
@@ -118,6 +120,8 @@ def main(args: argparse.Namespace) -> None:
     out = args.out or Path("runs") / f"{dataset}-{named}"
     tensorboard = tensorboard_folder(args.tensorboard, out)
     images = args.images if args.epochs is None else round(args.epochs * len(train))
+    if images is None and going_on(out, args.resume):
+        images = read_description(out)["training"]["images"]
     if images is not None:
         config = config.replace(images=images)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tripletnet.presets import PRESETS
 
@@ -231,6 +232,25 @@ def test_after_ctrl_c_and_after_kill_9_a_run_goes_on_exactly(tmp_path):
     again = run("train", "digits", "--out", killed, *options, *often, "--resume")
     assert again.returncode == 0, again.stderr
     assert_same_run(whole, killed)
+
+
+def test_going_on_with_a_finished_run_changes_nothing(photos, tmp_path, own_cache, tripletnet):
+    for number in range(20):  # enough to hold some out
+        pixels = np.random.default_rng(number).integers(0, 255, (20, 20, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(photos / "ab"[number % 2] / f"more{number}.png")
+    out = tmp_path / "run"
+    options = ("train", photos, "--out", out, "--size", 16, "--batch-size", 12, "--quiet")
+    assert tripletnet(*options, "--images", 96)[0] == 0
+    (out / "threshold.json").write_text('{"distance": 0.5}')  # chosen by evaluate
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert len(before) > 8
+    for more in ((), ("--images", 96)):
+        status, said, _ = tripletnet(*options, *more, "--resume")
+        assert status == 0 and said.startswith("96 images seen")
+        assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    for epochs in ("nan", "inf", "many"):
+        status, _, said = tripletnet("train", photos, "--out", tmp_path / "new", "--epochs", epochs)
+        assert status == 2 and f"'{epochs}' is no number" in said
 
 
 def assert_same_run(first: Path, second: Path) -> None:

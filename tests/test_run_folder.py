@@ -16,7 +16,6 @@ from tripletnet.backend import mx
 from tripletnet.data.images import ImageSet
 from tripletnet.data.scan import LeftOut
 from tripletnet.errors import InputError
-from tripletnet.int8.calibration import load_calibration
 from tripletnet.networks.fingerprint import fingerprint
 from tripletnet.retrieval.encode import encode
 from tripletnet.runs import load_run
@@ -56,7 +55,7 @@ def test_a_run_explains_itself(finished):
     described = json.loads((folder / "run.json").read_text())
     assert described["finished"] is True
     assert described["training"] == CONFIG.to_json()
-    assert described["data"] == images.identity()
+    assert described["data"] == {**images.identity(), "validation": None}
     assert described["classes"] == ["a", "b", "c"]
     assert described["images_seen"] == 288
     assert described["network"] == {
@@ -217,18 +216,35 @@ def test_a_finished_run_is_not_replaced(run_copy):
     assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
 
 
-def test_nothing_of_an_earlier_run_mixes_with_a_new_one(run_copy, monkeypatch):
-    images, folder = run_copy
-    (folder / "run.json").unlink()
-    earlier = ("threshold.json", "validation.csv", "best.params", "split.json", "int8.params")
-    for name in (*earlier, "int8.json", "calibration.npz"):
-        (folder / name).write_text("of the earlier run")
-    monkeypatch.setattr(Trainer, "run", lambda self: None)
-    train_run(images, CONFIG.replace(seed=1), folder, split={"0": "train"})
-    assert json.loads((folder / "split.json").read_text())["images"] == {"0": "train"}
-    left = {path.name for path in folder.iterdir()}
-    assert left == {"run.json", "encoder.params", "split.json", "calibration.npz"}
-    assert load_calibration(folder, 12) is not None
+@pytest.mark.parametrize("name", ["validation.csv", "split.json", "neighbours/mine.png"])
+def test_what_is_no_runs_is_not_written_over(striped_images, tmp_path, tripletnet, name):
+    mine = tmp_path / "mine" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    (tmp_path / "mine" / "notes.txt").write_text("do no harm")
+    for resume in (False, True):
+        with pytest.raises(InputError, match=f"{name}: a run in .* would write over it"):
+            train_run(striped_images, CONFIG, tmp_path / "mine", resume=resume)
+    status, _, said = tripletnet("train", "digits", "--out", tmp_path / "mine")
+    assert status == 2 and said.count("\n") == 1 and "take another --out" in said
+    assert mine.read_text() == "mine"
+
+
+def test_one_training_at_a_time(striped_images, tmp_path, monkeypatch):
+    def another(trainer):
+        with pytest.raises(InputError, match="another command is making or changing it"):
+            train_run(striped_images, CONFIG, tmp_path / "run", resume=True)
+
+    monkeypatch.setattr(Trainer, "run", another)
+    train_run(striped_images, CONFIG, tmp_path / "run")
+    assert not list(tmp_path.rglob("*.lock"))
+
+
+def test_first_weights_come_from_one_place(striped_images, run_copy, tmp_path):
+    config = CONFIG.replace(network="gluoncv:cifar_resnet20_v1", weights="model.params")
+    with pytest.raises(InputError, match="leave one out"):
+        train_run(striped_images, config, tmp_path / "new", initial=run_copy[1])
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_finished_run_can_be_lengthened(run_copy):
@@ -239,6 +255,34 @@ def test_a_finished_run_can_be_lengthened(run_copy):
     assert run.description["finished"]
     after = (folder / "history.csv").read_text()
     assert after.startswith(before) and after.count("\n") == before.count("\n") + 4
+
+
+def test_a_finished_run_keeps_its_encoder_until_a_longer_one_is_finished(run_copy):
+    images, folder = run_copy
+    before = (folder / "encoder.params").read_bytes()
+    longer = CONFIG.replace(images=CONFIG.images + 240)
+    for batch in (2, 3):
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            interrupt_at(monkeypatch, batch)
+            with pytest.raises(KeyboardInterrupt):
+                train_run(images, longer, folder, resume=True)
+        assert (folder / "encoder.params").read_bytes() == before
+        described = load_run(folder)[1]
+        assert (described["finished"], described["images_seen"]) == (False, CONFIG.images)
+    described = train_run(images, longer, folder, resume=True).description
+    assert (described["finished"], described["images_seen"]) == (True, longer.images)
+    assert "lengthening" not in described
+    assert (folder / "encoder.params").read_bytes() != before
+
+
+def test_a_run_goes_on_with_what_was_held_out(striped_images, tmp_path):
+    learnt, held = (striped_images.subset(np.arange(i, 60, 2)) for i in (0, 1))
+    train_run(learnt, CONFIG.replace(images=48), tmp_path, validation=held)
+    fewer = held.subset(np.arange(20))
+    with pytest.raises(InputError, match="started with held-out data of the sha256"):
+        train_run(learnt, CONFIG, tmp_path, validation=fewer, resume=True)
+    with pytest.raises(InputError, match="started with held-out data of the sha256"):
+        train_run(learnt, CONFIG, tmp_path, resume=True)
 
 
 def test_a_run_can_start_from_the_weights_of_another(run_copy, tmp_path, monkeypatch):

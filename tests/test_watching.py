@@ -130,16 +130,6 @@ def test_a_run_that_goes_on_can_begin_to_be_shown(striped_images, tmp_path):
     check_events(tmp_path / "run", board)
 
 
-def test_a_new_run_forgets_what_is_left_of_an_old_one(striped_images, tmp_path):
-    for images in (288, 96):
-        (tmp_path / "run.json").unlink(missing_ok=True)
-        config = CONFIG.replace(images=images)
-        train_run(striped_images, config, tmp_path, tensorboard=tmp_path / "tensorboard")
-    check_events(tmp_path, tmp_path / "tensorboard")
-    drawn = {path.name for path in (tmp_path / "neighbours").iterdir()}
-    assert drawn == {"000000072.png", "000000096.png"}
-
-
 def test_without_the_extra_nothing_begins(striped_images, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     with pytest.raises(InputError, match=r"pip install 'tripletnet\[tensorboard\]'"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import io
+import math
 import shlex
 import sys
 import warnings
@@ -62,6 +63,17 @@ def add_precision(parser: argparse.ArgumentParser) -> None:
         help="the numbers that the encoder computes in; auto: int8 where it is faster on this "
         "processor and its codes agree with those of fp32 (default: %(default)s)",
     )
+
+
+def number(text: str) -> float:
+    """Return a number that an option was given, which is neither NaN nor infinite."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"'{text}' is no number")
+    return value
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
@@ -155,7 +167,7 @@ def run_command(
             elif given[0].endswith(".py"):
                 given.insert(0, "python")
             command = shlex.join([*given, *again])
-            print(f"\ntripletnet: stopped, and saved. To go on: {command}", file=sys.stderr)
+            print(f"\ntripletnet: stopped. To go on: {command}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Optional
 
 from tripletnet.backend import mx
 from tripletnet.errors import InputError
-from tripletnet.files import PathLike, atomic_path, check_unicode, read_json, write_json
+from tripletnet.files import (
+    PathLike,
+    atomic_path,
+    check_unicode,
+    only_one,
+    read_json,
+    write_json,
+)
 from tripletnet.networks import EncoderBlock, get_network
 from tripletnet.networks.fingerprint import fingerprint
 from tripletnet.runtime import versions
@@ -24,9 +32,8 @@ INT8 = "int8.json"
 INT8_PARAMETERS = "int8.params"
 
 
-#: What training leaves, the description first: without it a folder is no run folder.
-_LEFT_BEHIND = (
-    DESCRIPTION,
+#: What training writes.
+_WRITTEN = (
     PARAMETERS,
     THRESHOLD,
     SPLIT,
@@ -50,11 +57,25 @@ def check_name(folder: PathLike) -> None:
     check_unicode(Path(folder).resolve())  # codes tell where their run lies
 
 
-def refuse_to_replace(folder: PathLike) -> None:
-    """Raise InputError if a run lies in `folder`: a new one needs another."""
+def going_on(folder: PathLike, resume: bool) -> bool:
+    """Return whether training in a folder goes on with the run there; else it is to start one.
+
+    Raises
+    ------
+    InputError
+        If a new run would replace a run, or what somebody else keeps there.
+    """
     folder = Path(folder)
+    check_name(folder)
     if not (folder / DESCRIPTION).exists():
-        return
+        found = next((path for pattern in _WRITTEN for path in folder.glob(pattern)), None)
+        if found is not None:
+            raise InputError(
+                f"{found}: a run in {folder} would write over it: take another --out, or move it"
+            )
+        return False
+    if resume:
+        return True
     if not read_description(folder).get("finished"):
         raise InputError(
             f"{folder}: holds an unfinished run: add --resume to go on with it, or take another "
@@ -66,14 +87,21 @@ def refuse_to_replace(folder: PathLike) -> None:
     )
 
 
-def clear_run(folder: PathLike) -> None:
-    """Remove what an earlier run left in `folder`, so that nothing of it mixes with a new one."""
-    for pattern in _LEFT_BEHIND:
-        for path in Path(folder).glob(pattern):
-            path.unlink()
-    for name in ("neighbours", "tensorboard"):
-        with contextlib.suppress(OSError):  # it is not there, or holds something of the user's
-            (Path(folder) / name).rmdir()
+@contextlib.contextmanager
+def only_trainer(folder: PathLike) -> Iterator[None]:
+    """Keep other trainings out of a run folder while the block runs.
+
+    Raises
+    ------
+    InputError
+        If there is one already.
+    """
+    try:
+        with only_one(Path(folder) / DESCRIPTION):
+            yield
+    finally:
+        with contextlib.suppress(OSError):  # but where nothing came to be
+            Path(folder).rmdir()
 
 
 def save_run(folder: PathLike, encoder: EncoderBlock, network: str, **description: Any) -> None:

@@ -10,7 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tripletnet.command import add_device, add_seed, add_tensorboard, tensorboard_folder
+from tripletnet.command import (
+    add_device,
+    add_seed,
+    add_tensorboard,
+    number,
+    tensorboard_folder,
+)
 from tripletnet.commands.altering import add_alteration_options
 from tripletnet.commands.backbone_options import add_backbone_options
 from tripletnet.commands.learnt_from import (
@@ -42,7 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="train on so many images, repeats counted (default: the preset's or the data set's "
         "own, else 30 passes and at most 300,000)",
     )
-    length.add_argument("--epochs", type=float, help="the same, as passes over the training images")
+    length.add_argument(
+        "--epochs", type=number, help="the same, as passes over the training images"
+    )
     length.add_argument("--minutes", type=float, help="train for about so long")
     add(
         "--network",
@@ -122,7 +130,7 @@ def run(args: argparse.Namespace) -> None:
     from tripletnet.data.split import split_from_json
     from tripletnet.files import read_json
     from tripletnet.progress import stage_bars
-    from tripletnet.runs import DESCRIPTION, SPLIT, check_name, refuse_to_replace
+    from tripletnet.runs import SPLIT, THRESHOLD, going_on, read_description
     from tripletnet.runtime import device
     from tripletnet.training import TrainingConfig, train_run
     from tripletnet.training.fit import make_loss, settled
@@ -133,19 +141,18 @@ def run(args: argparse.Namespace) -> None:
     _refuse_unused(choices.get("loss", TrainingConfig.loss), given)
     where = device(args.device)
     # whatever does not go together is refused before anything is decoded
-    check_name(args.out)
-    if not args.resume:
-        refuse_to_replace(args.out)
+    earlier = read_description(args.out) if going_on(args.out, args.resume) else {}
+    if earlier and args.images is None and args.epochs is None:
+        choices["images"] = earlier["training"]["images"]
     config = TrainingConfig(**{"images": 1, **choices})
     settled(config, make_loss(config, supervision), where)
 
     stored_split = args.out / SPLIT
-    going_on = args.resume and (args.out / DESCRIPTION).exists() and stored_split.exists()
     with stage_bars(args.quiet) as progress:
         data = load_examples(
             args,
             NETWORKS.named(config.network).photo_size if args.size is None else args.size,
-            split_from_json(read_json(stored_split)) if going_on else None,
+            split_from_json(read_json(stored_split)) if earlier and stored_split.exists() else None,
             partial(progress, "decoding"),
         )
     for notice in data.notices:
@@ -174,6 +181,9 @@ def run(args: argparse.Namespace) -> None:
         quiet=args.quiet,
     )
     print(f"{trained.description['images_seen']:,} images seen; run folder: {trained.folder}")
+    learnt = trained.description["images_seen"] != earlier.get("images_seen")
+    if not learnt and (args.out / THRESHOLD).exists():
+        return  # which the user may have chosen since
     if data.validation is not None and len(data.validation):
         choose_run_threshold(trained, data.validation, where)
     elif supervision != "classes":

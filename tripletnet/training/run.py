@@ -21,15 +21,13 @@ from tripletnet.networks import EncoderBlock
 from tripletnet.plots import save_figure, training_curves
 from tripletnet.runs import (
     CALIBRATION,
-    DESCRIPTION,
     LEFT_OUT,
     SPLIT,
     THRESHOLD,
-    check_name,
-    clear_run,
+    going_on,
     load_run,
+    only_trainer,
     read_description,
-    refuse_to_replace,
     save_run,
     write_description,
 )
@@ -52,6 +50,7 @@ _DATA_IN_WORDS = {
     "dataset": "a data set called",
     "size": "a number of examples of",
     "sha256": "data of the sha256",
+    "validation": "held-out data of the sha256",
 }
 
 
@@ -137,30 +136,33 @@ def train_run(
     Raises
     ------
     InputError
-        If `out` holds a run and `resume` was not asked for, or another run than this, or its name
-        is not valid UTF-8, or the encoder of `initial` is another network, or the weights for its
+        If `out` holds a run and `resume` was not asked for, or another run than this, or files of
+        somebody else that a run would write over, or its name is not valid UTF-8, or another
+        training is at it, or the encoder of `initial` is another network, or the weights for its
         backbone cannot be had, or there is `patience` and no validation, or the extra `tensorboard`
         is missing. What lies in `out` is as it was then.
     KeyboardInterrupt
-        If the user interrupted: the state and the encoder as it is are saved then.
+        If the user interrupted: the state and the encoder as it is are saved then. A finished run
+        that was being lengthened keeps its encoder.
     """
     out = Path(out)
-    check_name(out)
+    earlier = read_description(out) if going_on(out, resume) else {}
     loss = make_loss(config, examples.supervision)
-    if not resume:
-        refuse_to_replace(out)
-    going_on = (out / DESCRIPTION).exists()
-    earlier = read_description(out) if going_on else {}
-    if going_on and config.precision == "auto":
+    if initial is not None and (config.pretrained or config.weights is not None):
+        raise InputError(
+            "init, and pretrained or weights, both give the first weights: leave one out"
+        )
+    if earlier and config.precision == "auto":
         # what it is, the run has settled; nothing said so before there was a choice
         config = config.replace(precision=earlier["training"].get("precision", "fp32"))
     config = settled(config, loss, device)
     if tensorboard is not None:
         load_tensorboardx()  # before all else
     data = examples.identity()
+    data["validation"] = None if validation is None else validation.identity()["sha256"]
     chosen = {**(about or {}), "initial": None if initial is None else str(initial)}
     checkpoints = Checkpoints(out, checkpoint_minutes)
-    if going_on:
+    if earlier:
         # the number of images that minutes came to was settled when the run was started
         config = config.replace(images=earlier["training"]["images"]) if minutes else config
         longer = config.images > earlier["training"]["images"]
@@ -223,39 +225,45 @@ def train_run(
             **chosen,
         }
 
-    first = None if initial is None else _weights_for(encoder, config, initial)
-    if not going_on:
-        trainer.try_backbone()
-        clear_run(out)
-    trainer.start()
-    if trainer.step == 0 and earlier.get("images_seen"):
-        raise InputError(
-            f"{out}: has no checkpoint to go on from: start the run again in another folder"
-        )
-    if left_out is not None:
-        write_left_out(left_out, out / LEFT_OUT)
-    if not (out / CALIBRATION).exists():
-        save_calibration(out, choose_calibration(looked_at))
-    if split is not None and not (out / SPLIT).exists():
-        write_json(out / SPLIT, split_to_json(split))
-    if first is not None and trainer.step == 0:
-        for name, parameter in encoder._collect_params_with_prefix().items():
-            parameter.set_data(first[name].data())
-    # an encoder that is there goes on being the run's until there is a new one
+    # an encoder that is there goes on being the run's until there is a new one, that of a finished
+    # run until the longer one is finished as well
     kept: dict[str, Any] = {
         key: earlier[key] for key in ("network", "fingerprint") if key in earlier
     }
-    write_description(out, {**kept, **describe(finished=False)})
-    try:
-        trainer.run()
-    except KeyboardInterrupt:
-        save(finished=False)
-        raise
-    if watch is not None:
-        encoder.load_parameters(str(watch.best))
-    save(finished=True)
-    checkpoints.keep(1)  # from which the run can be lengthened
-    return TrainedRun(out, *load_run(out, device))
+    lengthening = bool(earlier) and (earlier["finished"] or earlier.get("lengthening", False))
+    if lengthening:
+        kept.update(images_seen=earlier["images_seen"], lengthening=True)
+    first = None if initial is None else _weights_for(encoder, config, initial)
+    with only_trainer(out):
+        if not earlier:
+            going_on(out, resume=False)  # whoever was at it may have made a run
+            trainer.try_backbone()
+        trainer.start()
+        if trainer.step == 0 and earlier.get("images_seen"):
+            raise InputError(
+                f"{out}: has no checkpoint to go on from: start the run again in another folder"
+            )
+        write_description(out, {**describe(finished=False), **kept})
+        if left_out is not None:
+            write_left_out(left_out, out / LEFT_OUT)
+        if not (out / CALIBRATION).exists():
+            save_calibration(out, choose_calibration(looked_at))
+        if split is not None and not (out / SPLIT).exists():
+            write_json(out / SPLIT, split_to_json(split))
+        if first is not None and trainer.step == 0:
+            for name, parameter in encoder._collect_params_with_prefix().items():
+                parameter.set_data(first[name].data())
+        try:
+            trainer.run()
+        except KeyboardInterrupt:
+            if not lengthening:
+                save(finished=False)
+            raise
+        if watch is not None:
+            encoder.load_parameters(str(watch.best))
+        save(finished=True)
+        checkpoints.keep(1)  # from which the run can be lengthened
+        return TrainedRun(out, *load_run(out, device))
 
 
 def _weights_for(

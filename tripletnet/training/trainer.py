@@ -233,7 +233,7 @@ class Trainer:
 
     @contextlib.contextmanager
     def _finish_step_on_interrupt(self) -> Iterator[None]:
-        """Let Ctrl-C end the run between two steps; a second one ends it at once."""
+        """Let Ctrl-C end the run between two steps, when the state is saved; others are ignored."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -241,7 +241,6 @@ class Trainer:
 
         def interrupt(number: int, frame: Any) -> None:
             self._interrupted = True
-            signal.signal(signal.SIGINT, before)
 
         signal.signal(signal.SIGINT, interrupt)
         try:
