@@ -269,9 +269,9 @@ def test_images_for_minutes_is_the_measured_speed(striped_images, monkeypatch):
     assert used <= 4 * 3 + 3  # a tenth of the time that it speaks of
 
 
-@pytest.mark.parametrize("minutes", [0, -1, math.nan])
+@pytest.mark.parametrize("minutes", [0, -1, math.nan, math.inf])
 def test_minutes_that_make_no_sense_are_refused(striped_images, minutes):
-    with pytest.raises(InputError, match=r"minutes is .*: give a number above 0"):
+    with pytest.raises(InputError, match=r"minutes is .*: give a finite number above 0"):
         images_for_minutes(minutes, striped_images, CONFIG)
 
 

@@ -215,8 +215,8 @@ def images_for_minutes(
     seconds : float
         How long to measure, at the most; a tenth of the minutes if that is less.
     """
-    if not minutes > 0:
-        raise InputError(f"minutes is {minutes}: give a number above 0")
+    if not 0 < minutes < math.inf:
+        raise InputError(f"minutes is {minutes}: give a finite number above 0")
     watch = _Stopwatch(skip=3, seconds=min(seconds, 6.0 * minutes))
     loss = make_loss(config, examples.supervision)
     frozen = "always" if config.freeze_backbone == "always" else None
