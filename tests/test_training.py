@@ -187,6 +187,22 @@ def test_collapse_is_warned_of_once_and_only_if_it_lasts():
     assert "normalisation has gone from 2 to 30" in caught[0]
 
 
+#: Choices that take a number with a fraction.
+NUMBERS = (
+    "learning_rate",
+    "backbone_learning_rate",
+    "freeze_backbone",
+    "weight_decay",
+    "warmup",
+    "crop",
+    "colour",
+    "hue",
+    "rotate",
+    "text",
+    "shrink",
+)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -196,11 +212,11 @@ def test_collapse_is_warned_of_once_and_only_if_it_lasts():
         {"balance": "both"},
         {"batch_size": 3},
         {"learning_rate": 0.0},
-        {"learning_rate": math.inf},
         {"weight_decay": -1.0},
         {"warmup": 1.0},
         {"seed": -1},
         {"shift": -1},
+        *({name: value} for name in NUMBERS for value in (math.nan, math.inf)),
     ],
 )
 def test_choices_that_make_no_sense_are_refused(wrong):
@@ -216,6 +232,10 @@ def test_choices_that_make_no_sense_are_refused(wrong):
         ({"loss": "arcface"}, "loss 'arcface' is not known"),
         ({"mining": "hardest"}, "mining 'hardest' is not known"),
         ({"margin": -1.0}, "margin is -1.0"),
+        ({"margin": math.nan}, "margin is nan"),
+        ({"margin": math.inf}, "margin is inf"),
+        ({"loss": "supcon", "temperature": math.nan}, "temperature is nan"),
+        ({"loss": "supcon", "temperature": math.inf}, "temperature is inf"),
     ],
 )
 def test_choices_that_do_not_fit_leave_nothing_behind(striped_images, tmp_path, changes, message):

@@ -131,8 +131,10 @@ class TrainingConfig:
         for name, rate in rates.items():
             if rate is not None and not (rate > 0 and math.isfinite(rate)):
                 raise InputError(f"{name} is {rate}: give a number above 0")
-        if not self.weight_decay >= 0:
-            raise InputError(f"weight decay is {self.weight_decay}: give 0 or more")
+        if not 0 <= self.weight_decay < math.inf:
+            raise InputError(
+                f"weight decay is {self.weight_decay}: give a finite number, 0 or more"
+            )
         if not 0 <= self.warmup < 1:
             raise InputError(f"warmup is {self.warmup}: give a share from 0 to below 1")
         if self.projection is not None and self.projection < 1:
