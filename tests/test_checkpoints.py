@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 
 import numpy as np
@@ -13,7 +14,7 @@ from tripletnet.data.images import ImageSet
 from tripletnet.errors import InputError
 from tripletnet.losses import AllTriplets
 from tripletnet.networks import EncoderBlock
-from tripletnet.training import Callback, Trainer
+from tripletnet.training import Callback, Trainer, train_run
 from tripletnet.training.callbacks import History, StepResult
 from tripletnet.training.checkpoint import Checkpoints, TrainingState
 
@@ -170,6 +171,13 @@ def test_no_damage_of_a_byte_goes_unseen(tmp_path):
         for name, array in state.arrays.items():
             np.testing.assert_array_equal(loaded.arrays[name], array)
     assert seen > len(content) / 4
+
+
+@pytest.mark.parametrize("minutes", [math.nan, math.inf, -1.0])
+def test_minutes_after_which_nothing_would_be_saved_are_refused(noise, tmp_path, minutes):
+    with pytest.raises(InputError, match=f"minutes between checkpoints is {minutes}: give"):
+        train_run(noise, CONFIG, tmp_path / "run", checkpoint_minutes=minutes)
+    assert not (tmp_path / "run").exists()
 
 
 def test_checkpoints_that_are_all_damaged_are_an_error(noise, stopped, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 import warnings
 import zipfile
@@ -46,10 +47,19 @@ class Checkpoints:
     folder : str or Path
         Where the files ``checkpoint-STEP.npz`` lie.
     minutes : float
-        How often to save.
+        How often to save; 0: after each step.
+
+    Raises
+    ------
+    InputError
+        If `minutes` is negative or not finite: the run would never be saved.
     """
 
     def __init__(self, folder: PathLike, minutes: float = 5.0) -> None:
+        if not 0 <= minutes < math.inf:
+            raise InputError(
+                f"minutes between checkpoints is {minutes}: give a finite number, 0 or more"
+            )
         self.folder = Path(folder)
         self._seconds = 60.0 * minutes
         self._last = time.monotonic()
