@@ -70,6 +70,12 @@ def test_version():
         (("train", "digits", "--out", "x", "--device", "tpu"), "use cpu, gpu or gpu:N"),
         (("train", "digits", "--out", "x", "--learning-rate", "-1"), "learning rate is -1"),
         (("train", "cifar10", "--out", "x", "--root", "/nonesuch"), "/nonesuch"),
+        *(
+            ((*command, "--out", "x", option, share), f"argument {option}: '{share}' is no share")
+            for command in (("train", "."), ("triplets", "."))
+            for option in ("--validation", "--test")
+            for share in ("nan", "inf", "-0.1", "1", "some")
+        ),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(options, said, tmp_path, monkeypatch, tripletnet):

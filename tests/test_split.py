@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 
 import numpy as np
@@ -93,7 +94,19 @@ def test_an_added_image_moves_at_most_three_others(
     assert sum(a != b for a, b in zip(before, after)) <= 3
 
 
-@pytest.mark.parametrize(("validation", "test"), [(-0.1, 0.1), (0.1, -0.1), (0.5, 0.5), (0, 1)])
+@pytest.mark.parametrize(
+    ("validation", "test"),
+    [
+        (-0.1, 0.1),
+        (0.1, -0.1),
+        (0.5, 0.5),
+        (0, 1),
+        (math.nan, 0.1),
+        (0.1, math.nan),
+        (math.inf, 0.1),
+        (math.inf, -math.inf),
+    ],
+)
 def test_fractions_out_of_bounds(validation: float, test: float) -> None:
     with pytest.raises(InputError, match="must be fractions whose sum is below 1"):
         split_by_hash(["a"], np.array([0]), validation=validation, test=test)

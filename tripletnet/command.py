@@ -36,6 +36,17 @@ def parse_seed(text: str) -> int:
     return int(text)
 
 
+def parse_share(text: str) -> float:
+    """Return a share of the images that leaves some to learn from."""
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 <= share < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no share: give a number from 0 to below 1")
+    return share
+
+
 def add_seed(parser: argparse.ArgumentParser) -> None:
     """Describe the option --seed."""
     text = "decides all that is random (default: %(default)s)"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
+from tripletnet.command import parse_share
 from tripletnet.errors import InputError
 from tripletnet.presets import PRESETS, preset
 
@@ -57,8 +58,8 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         help="pixels a side (default: 64; with deep-ranking 224, with gluoncv:NAME what it wants)",
     )
     folder.add_argument("--fit", help="crop, letterbox or stretch to a square (default: crop)")
-    folder.add_argument("--validation", type=float, help="share of the images (default: 0.1)")
-    folder.add_argument("--test", type=float, help="share of the images (default: 0.1)")
+    folder.add_argument("--validation", type=parse_share, help="share of the images (default: 0.1)")
+    folder.add_argument("--test", type=parse_share, help="share of the images (default: 0.1)")
     folder.add_argument(
         "--hold-out-classes", metavar="A,B|N", help="classes to keep out of training, or how many"
     )

@@ -9,7 +9,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from tripletnet.command import add_seed
+from tripletnet.command import add_seed, parse_share
 from tripletnet.errors import InputError
 
 PARTS = ("train", "validation", "test")
@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a part of the images only, split by their content as train splits them "
         "(default: all images)",
     )
-    add("--validation", type=float, default=0.1, help="share of that part (default: 0.1)")
-    add("--test", type=float, default=0.1, help="share of that part (default: 0.1)")
+    add("--validation", type=parse_share, default=0.1, help="share of that part (default: 0.1)")
+    add("--test", type=parse_share, default=0.1, help="share of that part (default: 0.1)")
     add("--size", type=int, default=64, help="decode them as train will (default: %(default)s)")
     add("--fit", default="crop", help="crop, letterbox or stretch (default: crop)")
     add_seed(parser)

@@ -47,7 +47,7 @@ def split_by_hash(
     Raises
     ------
     InputError
-        If the fractions are negative or leave nothing to learn from.
+        If the fractions are negative, or no numbers, or leave nothing to learn from.
 
     Notes
     -----
@@ -57,7 +57,8 @@ def split_by_hash(
     to have one in either). An image that is added to a class moves at most three of the others
     to another part.
     """
-    if validation < 0 or test < 0 or validation + test >= 1:
+    # so that nan, of which no comparison holds, is refused
+    if not (validation >= 0 and test >= 0 and validation + test < 1):
         raise InputError(
             f"validation {validation} and test {test} must be fractions whose sum is below 1"
         )
