@@ -113,6 +113,8 @@ def test_a_mistake_in_a_process_of_its_own(tmp_path):
             ("train", ".", "--hold-out-classes", "0"),
             "--hold-out-classes 0 holds out none: give 1 or more, or names",
         ),
+        (("train", ".", "--hold-out-classes", ""), "--hold-out-classes '' names no class: give"),
+        (("train", ".", "--hold-out-classes", ","), "--hold-out-classes ',' names no class: give"),
         (
             ("train", ".", "--root", "there"),
             "--root tells where CIFAR-10 lies and does not go with .: leave it out",

@@ -193,7 +193,13 @@ def parse_classes(text: Optional[str]) -> Union[int, list[str], None]:
     if text is None:
         return None
     if not text.isdigit():
-        return [name for name in text.split(",") if name]
+        names = [name for name in text.split(",") if name]
+        if not names:
+            raise InputError(
+                f"--hold-out-classes '{text}' names no class: give names, or how many, or leave "
+                "it out"
+            )
+        return names
     if int(text) == 0:
         raise InputError(
             "--hold-out-classes 0 holds out none: give 1 or more, or names; '0,' is the class "
