@@ -141,6 +141,15 @@ def test_what_would_be_ignored_is_refused(options, said, tmp_path, tripletnet):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_only_looks_like_a_number_is_the_name_of_a_class(
+    photos, own_cache, tmp_path, tripletnet
+):
+    options = ("--out", tmp_path / "x", "--hold-out-classes", "²", "--size", "16")
+    status, _, complaint = tripletnet("train", photos, *options)
+    assert status == 2
+    assert "hold-out class '²' is not in the folder: use some of a, b" in complaint
+
+
 @pytest.mark.parametrize("options", [("--precision", "int8"), ("--device", "gpu")])
 def test_codes_that_are_made_take_no_options_of_an_encoder(options, tmp_path, tripletnet):
     codes = tmp_path / "codes.npz"

@@ -192,7 +192,7 @@ def parse_classes(text: Optional[str]) -> Union[int, list[str], None]:
     """Return a number of classes or their names, as `text` has them."""
     if text is None:
         return None
-    if not text.isdigit():
+    if not text.isdecimal():
         names = [name for name in text.split(",") if name]
         if not names:
             raise InputError(
