@@ -130,6 +130,21 @@ def test_a_run_that_goes_on_can_begin_to_be_shown(striped_images, tmp_path):
     check_events(tmp_path / "run", board)
 
 
+def test_a_run_leaves_the_event_file_of_another_run_alone(striped_images, tmp_path):
+    for name in ("first", "second"):
+        train_run(striped_images, CONFIG, tmp_path / name, tensorboard=tmp_path / "board")
+        if name == "first":
+            (first,) = (tmp_path / "board").iterdir()
+            content = first.read_bytes()
+    longer = CONFIG.replace(images=360)
+    again = {"resume": True, "tensorboard": tmp_path / "board"}
+    train_run(striped_images, longer, tmp_path / "second", **again)
+    assert first.read_bytes() == content
+    (second,) = set((tmp_path / "board").iterdir()) - {first}
+    second.rename(tmp_path / second.name)
+    check_events(tmp_path / "first", tmp_path / "board")
+
+
 def test_without_the_extra_nothing_begins(striped_images, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     with pytest.raises(InputError, match=r"pip install 'tripletnet\[tensorboard\]'"):
@@ -166,6 +181,24 @@ def test_the_option_writes_under_the_name_of_the_run_or_into_it(tmp_path):
     done = command(*options, "--tensorboard", tmp_path / "boards")
     assert done.returncode == 0, done.stderr
     check_events(tmp_path / "run", tmp_path / "boards/run")
+
+    options[2] = tmp_path / "elsewhere/run"
+    refused = command(*options, "--tensorboard", tmp_path / "boards")
+    assert refused.returncode == 2 and refused.stderr.count("\n") == 1
+    assert f"is of another run than {options[2]}, of the same name: give" in refused.stderr
+    assert not options[2].exists()
+    check_events(tmp_path / "run", tmp_path / "boards/run")
+
+    # moved together, they are still of each other
+    moved = (tmp_path / "moved").resolve()
+    moved.mkdir()
+    for name in ("run", "boards"):
+        (tmp_path / name).rename(moved / name)
+    options[2], options[4] = moved / "run", 800
+    done = command(*options, "--resume", "--tensorboard", moved / "boards")
+    assert done.returncode == 0, done.stderr
+    check_events(moved / "run", moved / "boards/run")
+
     parser = CommandParser()
     add_tensorboard(parser)
     given = parser.parse_args(["--tensorboard"]).tensorboard

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Callable, NoReturn, Optional, Union
 
 from tripletnet.errors import InputError
+from tripletnet.event_files import refuse_other_event_files
 from tripletnet.extras import load_tensorboardx
 from tripletnet.registry import DISTANCES, PRECISIONS
 
@@ -123,12 +124,17 @@ def tensorboard_folder(given: Union[Path, bool, None], run: Path) -> Optional[Pa
     Raises
     ------
     InputError
-        If it is wanted and the extra `tensorboard` is not installed.
+        If it is wanted and the extra `tensorboard` is not installed, or another run of that name
+        has written there.
     """
     if given is None:
         return None
     load_tensorboardx()
-    return given / run.resolve().name if isinstance(given, Path) else run / "tensorboard"
+    if not isinstance(given, Path):
+        return run / "tensorboard"
+    folder = given / run.resolve().name
+    refuse_other_event_files(folder, run)
+    return folder
 
 
 class CommandParser(argparse.ArgumentParser):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import numpy as np
 from PIL import Image
 
+from tripletnet.event_files import event_suffix, own_event_files
 from tripletnet.extras import load_tensorboardx
 from tripletnet.files import PathLike
 from tripletnet.training.callbacks import Callback, History, StepResult
@@ -17,9 +18,6 @@ from tripletnet.training.validation import Validation
 
 if TYPE_CHECKING:
     from tripletnet.training.trainer import Trainer
-
-#: How the names of our event files end.
-SUFFIX = ".tripletnet"
 
 
 class TensorBoard(Callback):
@@ -32,7 +30,7 @@ class TensorBoard(Callback):
     Parameters
     ----------
     folder : str or Path
-        This run's own; event files of other origin that lie there are left alone.
+        This run's own; event files of other runs and of other origin that lie there are left alone.
     history : History
         Its rows become ``training/...`` over the number of images seen. It has to be told about a
         step before this callback is.
@@ -64,12 +62,16 @@ class TensorBoard(Callback):
 
     def on_start(self, trainer: Trainer) -> None:
         """Begin the event file with all that the run has told before."""
-        for path in self._folder.glob(f"events.out.tfevents.*{SUFFIX}"):
+        # without a run folder nothing but `folder` tells one run from another
+        run = trainer.checkpoints.folder if trainer.checkpoints else self._folder
+        for path in own_event_files(self._folder, run):
             path.unlink()
         self._written = [0, 0, 0]
         # a viewer that is open forgets the points from step 0 on
         self._writer = self._library.SummaryWriter(
-            str(self._folder), purge_step=0, filename_suffix=SUFFIX
+            str(self._folder),
+            purge_step=0,
+            filename_suffix=event_suffix(self._folder, run),
         )
         self._write()
 
