@@ -70,6 +70,14 @@ def test_version():
         (("train", "digits", "--out", "x", "--device", "tpu"), "use cpu, gpu or gpu:N"),
         (("train", "digits", "--out", "x", "--learning-rate", "-1"), "learning rate is -1"),
         (("train", "cifar10", "--out", "x", "--root", "/nonesuch"), "/nonesuch"),
+        (
+            (
+                *("train", "digits", "--positives", "augment", "--out", "x", "--no-flip"),
+                *("--shift", "0", "--crop", "1", "--colour", "0", "--hue", "0", "--rotate", "0"),
+                *("--text", "0", "--shrink", "1", "--jpeg", "100"),
+            ),
+            "the two views of a picture are the same, as nothing alters them: use one or more of",
+        ),
         *(
             ((*command, "--out", "x", option, share), f"argument {option}: '{share}' is no share")
             for command in (("train", "."), ("triplets", "."))

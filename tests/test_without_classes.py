@@ -191,6 +191,18 @@ def test_random_mining_has_no_classes_to_draw_from():
         fit_encoder(views(), CONFIG.replace(mining="random"), quiet=True)
 
 
+#: No alteration at all.
+OFF = {"flip": False, "shift": 0}
+
+
+@pytest.mark.parametrize("loss", [None, SupervisedContrastive()], ids=["named", "given"])
+def test_views_that_nothing_alters_are_refused(loss):
+    with pytest.raises(InputError, match="the two views of a picture are the same"):
+        fit_encoder(views(), CONFIG.replace(loss="nt-xent", **OFF), loss, quiet=True)
+    one = CONFIG.replace(loss="nt-xent", images=24, **{**OFF, "shift": 1})
+    fit_encoder(views(), one, loss, quiet=True)
+
+
 def test_originals_first_by_hand():
     altered = np.array([[0.9, 0.1], [0.1, 0.9], [0.8, 0.7]], np.float32)
     assert originals_first(CODES, altered, np.array([0, 1, 1])) == pytest.approx(2 / 3)

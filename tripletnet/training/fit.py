@@ -63,7 +63,7 @@ def make_loss(config: TrainingConfig, supervision: str = "classes") -> BatchLoss
     choices = {n: getattr(config, n) for n in ("distance", "soft_margin", "average")}
     chosen = {name: choice for name, choice in choices.items() if choice}
     loss = get_loss(config.loss, config.mining, **parameters, **chosen)
-    require_fit(loss, supervision)
+    require_fit(loss, supervision, config)
     return loss
 
 

@@ -19,8 +19,8 @@ REMEDIES = {
 }
 
 
-def require_fit(loss: BatchLoss, supervision: str) -> None:
-    """Raise InputError unless `loss` can learn from examples of this supervision."""
+def require_fit(loss: BatchLoss, supervision: str, config: TrainingConfig) -> None:
+    """Raise InputError unless `loss` can learn from examples of this supervision, so altered."""
     fits = {
         "classes": loss.sampling != "pairs",
         "triplets": loss.sampling == "triplets" and not loss.needs_classes,
@@ -29,6 +29,11 @@ def require_fit(loss: BatchLoss, supervision: str) -> None:
     }
     if not fits[supervision]:
         raise InputError(REMEDIES[supervision])
+    if supervision == "views" and not config.augmentation:
+        raise InputError(
+            "the two views of a picture are the same, as nothing alters them: use one or more of "
+            "flip, shift, crop, rotate, colour, hue, text, shrink and jpeg"
+        )
 
 
 def make_sampler(loss: BatchLoss, examples: Examples, config: TrainingConfig) -> Sampler:
@@ -39,7 +44,7 @@ def make_sampler(loss: BatchLoss, examples: Examples, config: TrainingConfig) ->
     InputError
         If the loss cannot learn from such examples.
     """
-    require_fit(loss, examples.supervision)
+    require_fit(loss, examples.supervision, config)
     if not isinstance(examples, ImageSet):
         size = max(2, config.batch_size // examples.images_each)
         return UniformSampler(len(examples), size, config.seed)
