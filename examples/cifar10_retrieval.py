@@ -55,7 +55,7 @@ def parser() -> CommandParser:
     length = options.add_mutually_exclusive_group()
     length.add_argument("--images", type=int, help="train on so many images, repeats counted")
     length.add_argument("--epochs", type=number, help="the same, as passes over the training set")
-    length.add_argument("--minutes", type=float, help="train the encoder for about so long")
+    length.add_argument("--minutes", type=number, help="train the encoder for about so long")
     add(
         "--preset",
         help=f"choices that go well together: {', '.join(PRESETS)} (default: article)",

@@ -9,7 +9,7 @@ from pathlib import Path
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike
 
-# How the names of all our event files end; runs.py clears a run folder of them by it.
+# How the names of all our event files end; `runs` knows them by it.
 _SUFFIX = ".tripletnet"
 _PATTERN = "events.out.tfevents.*"
 

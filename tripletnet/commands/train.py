@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     length.add_argument(
         "--epochs", type=number, help="the same, as passes over the training images"
     )
-    length.add_argument("--minutes", type=float, help="train for about so long")
+    length.add_argument("--minutes", type=number, help="train for about so long")
     add(
         "--network",
         help=f"{NETWORKS} (default: residual for folders, files and --positives, else article)",
@@ -113,7 +113,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--resume", action="store_true", help="go on with the run in --out; more images lengthen it"
     )
     add(
-        "--save-minutes", type=float, default=5.0, help="between checkpoints (default: %(default)s)"
+        "--save-minutes",
+        type=number,
+        default=5.0,
+        help="between checkpoints (default: %(default)s)",
     )
     add_backbone_options(parser)
     add_tensorboard(parser)
