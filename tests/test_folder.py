@@ -10,9 +10,13 @@ import zlib
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from tripletnet.data.folder import FolderData, load_folder
@@ -301,6 +305,50 @@ def test_copies_across_given_splits_are_left_out_of_the_laxer(root: Path, load: 
         "train/b/000.png": "a copy of an image in validation",
     }
     assert sorted(data.splits.test.paths) == ["test/a/0.png", "test/a/again.png"]
+
+
+def test_stored_split_leaves_out_the_same_copies(root: Path, load: Load) -> None:
+    fill(root, {"train/a": 6, "train/b": 6, "test/a": 3, "validation/a": 3})
+    write(root / "test/a/again.png", picture(0))
+    write(root / "validation/b/again.png", picture(6))
+    before = load()
+    after = load(split=before.split)
+    assert where(after) == where(before)
+    assert after.left_out == before.left_out and len(after.left_out) == 2
+    # copies that the split does not know: one of them is unseen
+    for part in ("train", "test"):
+        write(root / part / "a/new.png", picture(100))
+    assert where(load(split=before.split)) == {**where(before), "test/a/new.png": "unseen"}
+
+
+MADE_UP = [picture(number) for number in range(12)]
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.lists(st.tuples(st.integers(0, 11), st.sampled_from("abc")), min_size=8, max_size=30),
+    st.sampled_from([[""], ["train", "test"], ["train", "val"], ["train", "validation", "test"]]),
+    st.integers(0, 1),
+    st.randoms(use_true_random=False),
+)
+def test_stored_split_repeats_the_load(
+    images: list[tuple[int, str]], parts: list[str], held: int, random: Random
+) -> None:
+    with TemporaryDirectory() as folder:
+        root, cache = Path(folder, "data"), Path(folder, "cache")
+        for number, (content, name) in enumerate(images):
+            write(root / random.choice(parts) / name / f"{number}.png", MADE_UP[content])
+        options = {"size": 8, "cache": cache}
+        try:
+            before = load_folder(root, hold_out_classes=held, validation=0.2, test=0.2, **options)
+        except InputError:  # too few to learn from
+            return
+        after = load_folder(root, split=before.split, **options)
+        assert {part: images.paths for part, images in sets(after).items()} == {
+            part: images.paths for part, images in sets(before).items()
+        }
+        assert (after.left_out, after.split) == (before.left_out, before.split)
+        assert after.notices() == before.notices()
 
 
 def test_train_alone_is_a_class_like_any_other(root: Path) -> None:

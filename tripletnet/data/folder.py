@@ -123,8 +123,9 @@ def load_folder(
     hold_out_classes : int or sequence of str, optional
         Classes to keep out of all parts, or how many.
     split : mapping of str to str, optional
-        The split of an earlier run, by content hash. The folder's own splits and the parameters
-        that make one are not used then.
+        The split of an earlier run, by content hash. It stands in place of the folder's own parts
+        and of the parameters that make one; those parts still tell which copies are left out, so
+        that a folder that has not changed gives the images of the earlier run.
     strict : bool
         Make the first thing that would be left out an error, but for files that do not claim to
         be images.
@@ -158,7 +159,7 @@ def load_folder(
         cache=cache,
         progress=progress,
     )
-    reasons = {**_misleading(listing, images, split is None), **images.failures}
+    reasons = {**_misleading(listing, images), **images.failures}
     left_out = listing.left_out + [
         LeftOut(listing.files[position], reason) for position, reason in sorted(reasons.items())
     ]
@@ -236,12 +237,12 @@ def _require_classes(
     )
 
 
-def _misleading(listing: FolderListing, images: CachedImages, own_splits: bool) -> dict[int, str]:
+def _misleading(listing: FolderListing, images: CachedImages) -> dict[int, str]:
     """Return which images have copies that forbid their use, and the reason."""
     usable = np.flatnonzero(images.rows >= 0).tolist()
     hashes = [images.hashes[position] for position in usable]
     reasons = {}
-    if own_splits and listing.splits is not None:
+    if listing.splits is not None:
         parts = [listing.splits[position] for position in usable]
         for i, part in in_stricter_parts(hashes, parts).items():
             reasons[usable[i]] = f"a copy of an image in {part}"
