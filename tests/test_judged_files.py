@@ -122,11 +122,15 @@ def test_batches_of_pairs(photos):
     np.testing.assert_array_equal(pixels[0], pixels[2])
 
 
-def many_triplets(photos: Path, count: int = 40) -> Path:
-    random = np.random.default_rng(0)
+def paint_30(photos: Path, random: np.random.Generator) -> None:
     for number in range(30):
         noise = random.integers(0, 256, (8, 8, 3), dtype=np.uint8)
         Image.fromarray(noise).save(photos / f"{number}.png")
+
+
+def many_triplets(photos: Path, count: int = 40) -> Path:
+    random = np.random.default_rng(0)
+    paint_30(photos, random)
     rows = [random.permutation(30)[:3] for _ in range(count)]
     text = "".join(",".join(f"{place}.png" for place in row) + "\n" for row in rows)
     return write(photos, "anchor,same,diff\n" + text)
@@ -181,3 +185,28 @@ def test_where_all_pairs_are_similar_different_ones_are_drawn(photos):
         assert len(set(row)) == 2 and frozenset(row) not in linked
     with pytest.raises(InputError, match="too few others to draw different pairs from"):
         load_judged("pairs", write(photos, "a,b,similar\n" + rows[0]), validation=0)
+
+
+def test_held_out_pairs_of_which_none_is_similar(photos):
+    paint_30(photos, np.random.default_rng(0))
+    pairs = [(a, b) for a in range(30) for b in range(a)]
+    rows = [f"{a}.png,{b}.png,{int(a == b + 1 == 2)}\n" for a, b in pairs] * 40
+    file = write(photos, "a,b,similar\n" + "".join(rows))
+    data = load_judged("pairs", file, size=8)
+    assert data.validation is None and data.train.truths.sum() == 40
+    assert set(data.split.values()) == {"train"}
+    assert data.notices == [
+        "nothing is held out: among the held-out rows, no pair is similar, so that nothing shows "
+        "what is; give a share of pictures or a file of rows to validate on (--validation-file)"
+    ]
+    with pytest.raises(InputError) as raised:
+        load_judged("pairs", file, validation=0.1, size=8)
+    assert str(raised.value) == (
+        "validation 0.1: among the held-out rows, no pair is similar, so that nothing shows what "
+        "is: give another share, or a file of rows to validate on (--validation-file)"
+    )
+    # it is the file that lacks them, whatever is held out
+    different = write(photos, "a,b,similar\n" + "".join(rows).replace(",1\n", ",0\n"), "no.csv")
+    for share in (None, 0.2):
+        with pytest.raises(InputError, match=r"^no: no pair is similar.*: add some$"):
+            load_judged("pairs", different, validation=share, size=8)

@@ -9,8 +9,27 @@ from typing import ClassVar, Optional, TypeVar
 import numpy as np
 
 from tripletnet.data.images import ImageSet
+from tripletnet.errors import InputError
 
 Set = TypeVar("Set", bound="JudgedSet")
+
+
+class IncompleteRows(InputError):
+    """Rows lack what learning or validating takes.
+
+    Parameters
+    ----------
+    name : str
+        What the data are called.
+    reason : str
+        What is lacking.
+    remedy : str
+        What to do where these are all rows that there are.
+    """
+
+    def __init__(self, name: str, reason: str, remedy: str) -> None:
+        super().__init__(f"{name}: {reason}: {remedy}")
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -70,7 +89,13 @@ class JudgedSet:
         )
 
     def completed(self: Set, seed: int) -> tuple[Set, list[str]]:
-        """Return these rows and what they leave to chance, and what to say of that."""
+        """Return these rows and what they leave to chance, and what to say of that.
+
+        Raises
+        ------
+        IncompleteRows
+            If that cannot make up for what they lack.
+        """
         return self, []
 
     def identity(self) -> dict[str, object]:

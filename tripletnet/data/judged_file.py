@@ -12,7 +12,7 @@ from tripletnet.data.cache import cached_images
 from tripletnet.data.decode import ImageError
 from tripletnet.data.examples import LoadedExamples
 from tripletnet.data.images import ImageSet
-from tripletnet.data.judged import JudgedSet
+from tripletnet.data.judged import IncompleteRows, JudgedSet
 from tripletnet.data.pair_set import PairSet
 from tripletnet.data.path_table import PathTable, read_path_table
 from tripletnet.data.scan import LeftOut
@@ -145,7 +145,7 @@ def load_judged(
     validation : float, optional
         The share of the different pictures to hold out, and with them the rows that name no
         others; rows that name pictures of both sides are not used. Default: `HELD_OUT`, or
-        nothing if fewer than `FEWEST` rows would be left to validate on.
+        nothing if fewer than `FEWEST` rows would be left to validate on, or no similar pair.
     validation_file : str or Path, optional
         A file of rows to validate on; then all of `path` is learnt from.
     seed : int
@@ -178,8 +178,8 @@ def load_judged(
     left_out = list(data.left_out)
     held: Optional[JudgedSet] = None
     if validation_file is None:
-        train, held, split, notice = _hold_out(train, validation, seed, split)
-        notices.append(notice)
+        train, held, split, said = _hold_out(train, validation, seed, split)
+        notices += said
     else:
         other = read(validation_file)
         held = other.train
@@ -189,17 +189,21 @@ def load_judged(
             **dict.fromkeys(held.images.digests or (), "validation"),
             **dict.fromkeys(train.images.digests or (), "train"),
         }
-    train, drawn = train.completed(seed)
-    notices += drawn
-    if held is not None:
-        held, drawn = held.completed(seed)
-        notices += drawn
+        train, drawn = _completed(train, seed)
+        held, drawn_held = _completed(held, seed)
+        notices += drawn + drawn_held
     return LoadedExamples(train, held, split, left_out, notices, data.recipe)
+
+
+def _completed(rows: JudgedSet, seed: int) -> tuple[JudgedSet, list[str]]:
+    """Complete all rows of a file, and say of which file what was drawn."""
+    whole, drawn = rows.completed(seed)
+    return whole, [f"{rows.name}: {said}" for said in drawn]
 
 
 def _hold_out(
     rows: JudgedSet, validation: Optional[float], seed: int, split: Optional[Mapping[str, str]]
-) -> tuple[JudgedSet, Optional[JudgedSet], Mapping[str, str], str]:
+) -> tuple[JudgedSet, Optional[JudgedSet], Mapping[str, str], list[str]]:
     """Return rows to learn from, rows to validate on, the part of each picture, and what to say."""
     hashes = list(rows.images.digests or ())
     share = HELD_OUT if validation is None else validation
@@ -210,26 +214,44 @@ def _hold_out(
         split = dict(zip(hashes, parts))
     held = np.array([split.get(content) == "validation" for content in hashes])
     if not held.any():
-        return rows, None, split, "nothing is held out"
+        whole, drawn = _completed(rows, seed)
+        return whole, None, split, ["nothing is held out", *drawn]
     known, chosen = ~held[rows.rows].any(axis=1), held[rows.rows].all(axis=1)
     told = f"{int(chosen.sum()):,} of {len(rows):,} rows"
+    lack = None
+    sides, notices = [], []
     if by_default and chosen.sum() < FEWEST:
-        notice = (
-            f"nothing is held out: of {share:.0%} of the pictures alone tell {told}; give a share "
-            "of pictures or a file of rows to validate on"
+        lack = f"of {share:.0%} of the pictures alone tell {told}"
+    elif not (known.any() and chosen.any()):
+        lack = f"{told} are of held-out pictures alone, {int(known.sum()):,} of the others alone"
+    else:
+        for side, picked in (("rows to learn from", known), ("held-out rows", chosen)):
+            try:
+                part, drawn = rows.subset(picked).completed(seed)
+            except IncompleteRows as error:
+                lack = f"among the {side}, {error.reason}"
+                break
+            sides.append(part)
+            notices += [f"{rows.name}, {side}: {said}" for said in drawn]
+    if lack is not None:
+        whole, drawn = _completed(rows, seed)  # raises where it is the file that lacks something
+        if not by_default:
+            raise InputError(
+                f"validation {share:g}: {lack}: give another share, or a file of rows to validate "
+                "on (--validation-file)"
+            )
+        said = (
+            f"nothing is held out: {lack}; give a share of pictures or a file of rows to validate "
+            "on (--validation-file)"
         )
-        return rows, None, dict.fromkeys(hashes, "train"), notice
-    if not (known.any() and chosen.any()):
-        raise InputError(
-            f"validation {share:g}: {told} are of held-out pictures alone, {int(known.sum()):,} of "
-            "the others alone: give another share, or a file of rows to validate on"
-        )
+        return whole, None, dict.fromkeys(hashes, "train"), [said, *drawn]
     unused = len(rows) - int(known.sum()) - int(chosen.sum())
-    notice = (
+    said = (
         f"{int(known.sum()):,} rows to learn from, {int(chosen.sum()):,} to validate on, and "
         f"{unused:,} not used, which name pictures of both sides"
     )
-    return rows.subset(known), rows.subset(chosen), split, notice
+    train, validated = sides
+    return train, validated, split, [said, *notices]
 
 
 def _learnt_from(train: JudgedSet, validation: JudgedSet) -> list[str]:

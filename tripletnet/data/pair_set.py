@@ -7,8 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tripletnet.data.judged import JudgedSet
-from tripletnet.errors import InputError
+from tripletnet.data.judged import IncompleteRows, JudgedSet
 
 
 @dataclass(frozen=True)
@@ -38,12 +37,12 @@ class PairSet(JudgedSet):
 
         Raises
         ------
-        InputError
+        IncompleteRows
             If no pair is similar, or too few images are left to draw from.
         """
         if not self.truths.any():
-            raise InputError(
-                f"{self.name}: no pair is similar, so that nothing shows what is: add some"
+            raise IncompleteRows(
+                self.name, "no pair is similar, so that nothing shows what is", "add some"
             )
         if not self.truths.all():
             return self, []
@@ -58,12 +57,14 @@ class PairSet(JudgedSet):
                 rows = np.concatenate([self.rows, np.stack([first, drawn], 1).astype(np.int32)])
                 truths = np.repeat(np.array([1, 0], np.int8), len(self))
                 notice = (
-                    f"{self.name}: no pair is different: {len(self):,} different pairs were drawn "
-                    "at random from pictures that no pair calls similar"
+                    f"no pair is different: {len(self):,} different pairs were drawn at random "
+                    "from pictures that no pair calls similar"
                 )
                 return replace(self, rows=rows, truths=truths), [notice]
             drawn[again] = random.integers(count, size=int(again.sum()))
-        raise InputError(
-            f"{self.name}: all pairs are similar, and among its {count} pictures there are too few "
-            "others to draw different pairs from: add pairs with similar 0"
+        raise IncompleteRows(
+            self.name,
+            f"all pairs are similar, and among the {count} pictures there are too few others to "
+            "draw different pairs from",
+            "add pairs with similar 0",
         )
