@@ -187,6 +187,22 @@ def test_where_all_pairs_are_similar_different_ones_are_drawn(photos):
         load_judged("pairs", write(photos, "a,b,similar\n" + rows[0]), validation=0)
 
 
+def test_no_different_pair_is_drawn_of_copies_or_of_what_a_copy_is_similar_to(photos):
+    for number in range(4):
+        copy = photos / f"copy {number}.png"
+        copy.write_bytes((photos / f"a/{number}.png").read_bytes())
+    rows = [f"a/{i}.png,a/{i + 1}.png,1\n" for i in range(3)]
+    rows += [f"copy {i}.png,b/{i}.png,1\n" for i in range(4)]
+    file = write(photos, "a,b,similar\n" + "".join(rows))
+    for seed in range(20):
+        pairs = load_judged("pairs", file, validation=0, seed=seed, size=8).train
+        contents = np.array(pairs.images.digests)[pairs.rows]
+        similar, different = contents[:7], contents[7:]
+        linked = {frozenset(row) for row in similar.tolist()}
+        for row in different.tolist():
+            assert len(set(row)) == 2 and frozenset(row) not in linked
+
+
 def test_held_out_pairs_of_which_none_is_similar(photos):
     paint_30(photos, np.random.default_rng(0))
     pairs = [(a, b) for a in range(30) for b in range(a)]

@@ -33,7 +33,7 @@ class PairSet(JudgedSet):
         """Return these pairs and, where all are similar, as many different ones; and say so.
 
         Each is an image of a similar pair with one drawn from all others that no pair calls
-        similar to it.
+        similar to it. Copies, told by their digests where there are any, count as one image.
 
         Raises
         ------
@@ -48,13 +48,16 @@ class PairSet(JudgedSet):
             return self, []
         random = np.random.default_rng((seed, len(self)))
         count = np.int64(len(self.images))
-        first, second = self.rows.T.astype(np.int64)
+        contents = self._contents()
+        first, second = contents[self.rows.T]
         linked = np.unique(np.concatenate([first * count + second, second * count + first]))
         drawn = random.integers(count, size=len(self))
         for _ in range(100):
-            again = np.isin(first * count + drawn, linked) | (first == drawn)
+            other = contents[drawn]
+            again = np.isin(first * count + other, linked) | (first == other)
             if not again.any():
-                rows = np.concatenate([self.rows, np.stack([first, drawn], 1).astype(np.int32)])
+                different = np.stack([self.rows[:, 0], drawn], 1).astype(np.int32)
+                rows = np.concatenate([self.rows, different])
                 truths = np.repeat(np.array([1, 0], np.int8), len(self))
                 notice = (
                     f"no pair is different: {len(self):,} different pairs were drawn at random "
@@ -68,3 +71,11 @@ class PairSet(JudgedSet):
             "draw different pairs from",
             "add pairs with similar 0",
         )
+
+    def _contents(self) -> np.ndarray:
+        """Return the position of the first copy of each image, (N,) int64."""
+        digests = self.images.digests
+        if digests is None:
+            return np.arange(len(self.images))
+        firsts: dict[str, int] = {}
+        return np.array([firsts.setdefault(content, i) for i, content in enumerate(digests)])
