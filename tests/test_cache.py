@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -10,6 +12,8 @@ import threading
 import time
 import warnings
 from collections import namedtuple
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -188,6 +192,42 @@ def test_what_could_not_be_read_is_tried_again(
         assert read.decoded == 1
     assert not read().failures
     assert read.decoded == 1
+
+
+def black_png(width: int) -> bytes:
+    """A small file of width x width pixels."""
+    file = io.BytesIO()
+    Image.new("RGB", (width, width)).save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+@contextmanager
+def little_memory(more: int) -> Iterator[None]:
+    """Leave this process `more` bytes to take."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + more, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="how much is taken is not told")
+def test_what_is_too_large_for_the_memory_is_left_out_and_tried_again(
+    read: Reader, root: Path
+) -> None:
+    (root / "05.png").write_bytes(black_png(4500))
+    for name, size in (("06.png", 80_000_000), ("07.png", decode.MAX_BYTES + 1)):
+        with (root / name).open("wb") as file:
+            file.truncate(size)  # takes no room
+    too_large = {7: "too large (4,294,967,297 bytes, the limit is 4,294,967,296)"}
+    reason = "too large for the memory that is free"
+    with little_memory(40_000_000):
+        assert read().failures == {5: reason, 6: reason, **too_large}
+    no_image = "not a JPEG, PNG, WebP, BMP, TIFF or GIF image"
+    assert read().failures == {6: no_image, **too_large}
+    assert read.decoded == 3
 
 
 def test_nothing_but_failures(read: Reader, root: Path) -> None:

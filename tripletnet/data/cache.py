@@ -44,7 +44,8 @@ class CachedImages:
     rows : ndarray of int64, shape (N,)
         The row of `pixels` that holds each file's image, -1 where there is none.
     hashes : list of str
-        SHA-256 of each file's content, 64 hexadecimal digits; zeros if it could not be read.
+        SHA-256 of each file's content, 64 hexadecimal digits; zeros if it could not be read or
+        was too large for the memory.
     sizes : ndarray of int32, shape (N, 2)
         Width and height of each image in its file, in pixels; zeros where there is none.
     failures : dict of int to str
@@ -85,7 +86,8 @@ def cached_images(
     """Return the images of `files`, decoding those that are new or have changed.
 
     What could not be decoded is remembered with its reason until the file changes; what could not
-    be read is tried again. Entries of files that are no longer listed are forgotten.
+    be read, or was too large for the memory, is tried again. Entries of files that are no longer
+    listed are forgotten.
 
     Parameters
     ----------

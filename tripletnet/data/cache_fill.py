@@ -18,7 +18,7 @@ from typing import Callable, Optional
 import numpy as np
 
 from tripletnet.data.cache_index import HASH_BYTES, INDEX_NAME, CacheIndex
-from tripletnet.data.decode import ImageError, read_bytes
+from tripletnet.data.decode import ImageError, LackOfMemoryError, read_bytes
 from tripletnet.data.opencv import cv2
 from tripletnet.runtime import usable_cores
 
@@ -56,8 +56,8 @@ def fill_cache(
     """Decode the files at the positions `missing`, enter them in `index` and save it.
 
     Every half minute the pixels are brought to the disk and the index of what is finished is
-    saved; a run that is killed loses no more than that. What cannot be read is not saved, so that
-    it is tried again.
+    saved; a run that is killed loses no more than that. What cannot be read, or for which there is
+    too little memory, is not saved, so that it is tried again.
 
     Parameters
     ----------
@@ -110,6 +110,8 @@ def fill_cache(
                     image[...], size = decode(data)
                 except ImageError as error:
                     reasons[position] = error.reason
+                    if isinstance(error, LackOfMemoryError):
+                        digest = _UNREAD  # so that it is tried again
                 hashes.append(digest)
                 sizes.append(size)
             tall = block.reshape(-1, *shape[1:])  # all images of the block, one below the other

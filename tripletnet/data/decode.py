@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Optional, Union
 
@@ -34,6 +36,9 @@ IMAGE_ENDINGS = frozenset(
 #: Images of more pixels are refused before they are decoded (Pillow's own limit).
 MAX_PIXELS = 178_956_970
 
+#: Larger files are refused before they are read: BMP, TIFF and WebP cannot be larger.
+MAX_BYTES = 1 << 32
+
 _READERS: dict[str, type[ImageFile.ImageFile]] = {
     "JPEG": JpegImagePlugin.JpegImageFile,
     "PNG": PngImagePlugin.PngImageFile,
@@ -53,6 +58,7 @@ _BEGINNINGS = {
 _PLAIN = {"JPEG": plain_jpeg_size, "PNG": plain_png_size}
 _PIECE = 1 << 20
 _NO_IMAGE = "not a JPEG, PNG, WebP, BMP, TIFF or GIF image"
+_NO_MEMORY = "too large for the memory that is free"
 _REDUCED = (
     (8, cv2.IMREAD_REDUCED_COLOR_8),
     (4, cv2.IMREAD_REDUCED_COLOR_4),
@@ -74,6 +80,10 @@ class ImageError(InputError):
     def __init__(self, reason: str, path: Optional[Union[str, Path]] = None) -> None:
         super().__init__(reason if path is None else f"{path}: {reason}")
         self.reason = reason
+
+
+class LackOfMemoryError(ImageError):
+    """An image cannot be used now, for want of memory; at another time it may be."""
 
 
 def decode_image(
@@ -117,12 +127,13 @@ def decode_image(
     check_fit(fit)
     try:
         data = source if isinstance(source, bytes) else read_bytes(source)
-        image, _ = decode_bgr(data, size, fit, max_pixels)
+        with _memory():
+            image, _ = _decode(data, size, fit, max_pixels)
+            return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     except ImageError as error:
         if isinstance(source, bytes):
             raise
-        raise ImageError(error.reason, source) from error.__cause__
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        raise type(error)(error.reason, source) from error.__cause__
 
 
 def decode_bgr(
@@ -150,6 +161,59 @@ def decode_bgr(
     ImageError
         As `decode_image`.
     """
+    with _memory():
+        return _decode(data, size, fit, max_pixels)
+
+
+def read_bytes(path: Union[str, Path], size: Optional[int] = None) -> bytes:
+    """Read a file.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    size : int, optional
+        How many bytes it is thought to hold, which saves asking; all are read in any case.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be read, or is too large.
+    """
+    try:
+        # half the time of open(), which tells for small images
+        file = os.open(path, os.O_RDONLY)
+        try:
+            if size is None:
+                size = os.fstat(file).st_size
+            if size > MAX_BYTES:
+                raise ImageError(f"too large ({size:,} bytes, the limit is {MAX_BYTES:,})", path)
+            data = os.read(file, size + 1)
+            if len(data) != size:  # it has changed, or is read in pieces
+                data = b"".join([data, *iter(lambda: os.read(file, _PIECE), b"")])
+        finally:
+            os.close(file)
+    except MemoryError:
+        raise LackOfMemoryError(_NO_MEMORY, path) from None
+    except OSError as error:
+        raise ImageError(f"cannot be read ({error.strerror})", path) from None
+    return data
+
+
+@contextmanager
+def _memory() -> Iterator[None]:
+    """Turn a lack of memory into an ImageError."""
+    try:
+        yield
+    except (MemoryError, cv2.error) as error:
+        if isinstance(error, cv2.error) and getattr(error, "code", None) != cv2.Error.StsNoMem:
+            raise
+        raise LackOfMemoryError(_NO_MEMORY) from None
+
+
+def _decode(
+    data: bytes, size: Optional[tuple[int, int]], fit: str, max_pixels: int
+) -> tuple[np.ndarray, tuple[int, int]]:
     kind = _kind(data)
     if kind is None:
         raise ImageError(_NO_IMAGE if data else "empty file")
@@ -166,38 +230,6 @@ def decode_bgr(
     if size is not None:
         image = resize_image(image, size, fit)
     return cv2.cvtColor(image, cv2.COLOR_RGB2BGR), stored
-
-
-def read_bytes(path: Union[str, Path], size: Optional[int] = None) -> bytes:
-    """Read a file.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file.
-    size : int, optional
-        How many bytes it is thought to hold, which saves asking; all are read in any case.
-
-    Raises
-    ------
-    ImageError
-        If it cannot be read.
-    """
-    try:
-        # half the time of open(), which tells for small images
-        file = os.open(path, os.O_RDONLY)
-        try:
-            if size is None:
-                size = os.fstat(file).st_size
-            data = os.read(file, size + 1)
-            if len(data) != size:  # it has changed, or is read in pieces
-                while more := os.read(file, _PIECE):
-                    data += more
-        finally:
-            os.close(file)
-    except OSError as error:
-        raise ImageError(f"cannot be read ({error.strerror})", path) from None
-    return data
 
 
 def _kind(data: bytes) -> Optional[str]:
@@ -247,6 +279,8 @@ def _decode_with_pillow(
         if isinstance(error, SyntaxError):  # as Pillow has it where a header makes no sense
             raise ImageError(f"{kind} without a readable header") from error
         said = " ".join(str(error).split()) or type(error).__name__
+        if said.startswith("out of memory"):
+            raise MemoryError from error
         if "truncated" in said.lower():
             raise ImageError(f"truncated {kind}") from error
         raise ImageError(f"{kind} that cannot be decoded ({said})") from error
