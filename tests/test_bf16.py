@@ -181,12 +181,12 @@ def test_what_is_taken_and_what_is_refused(monkeypatch):
 
 def test_the_command_line(tmp_path, tripletnet):
     command = ("train", "digits", "--images", 60, "--network", "residual", "--code-size", 8)
-    options = (*command, "--batch-size", 30, "--quiet", "--out", tmp_path / "run", "--precision")
-    status, _, said = tripletnet(*options, "auto")
+    options = (*command, "--batch-size", 30, "--quiet", "--out")
+    status, _, said = tripletnet(*options, tmp_path / "run", "--precision", "auto")
     assert status == 0, said
     stored = json.loads((tmp_path / "run" / "run.json").read_text())["training"]["precision"]
     assert stored == ("bf16" if has_bf16_units() else "fp32")
-    status, _, said = tripletnet(*options, "int4")
+    status, _, said = tripletnet(*options, tmp_path / "new", "--precision", "int4")
     assert (status, said) == (
         2,
         "tripletnet: error: precision 'int4' is not known: use one of fp32, bf16, auto\n",
