@@ -8,7 +8,7 @@ from tripletnet.errors import InputError
 
 #: How many codes tell where all lie, and how many times their variance the square of their mean is
 #: where they are far from the origin.
-_SAMPLE, _FAR = 10_000, 100.0
+_SAMPLE, _FAR = 1_000, 100.0
 
 
 def check_codes(codes: np.ndarray, name: str = "codes") -> np.ndarray:
