@@ -21,7 +21,7 @@ import numpy as np
 from tripletnet.command import (
     CommandParser,
     add_tensorboard,
-    number,
+    parse_number,
     run_command,
     tensorboard_folder,
 )
@@ -54,8 +54,10 @@ def parser() -> CommandParser:
     add("--root", type=Path, help="where CIFAR-10 lies: its folder, the folder above, or .tar.gz")
     length = options.add_mutually_exclusive_group()
     length.add_argument("--images", type=int, help="train on so many images, repeats counted")
-    length.add_argument("--epochs", type=number, help="the same, as passes over the training set")
-    length.add_argument("--minutes", type=number, help="train the encoder for about so long")
+    length.add_argument(
+        "--epochs", type=parse_number, help="the same, as passes over the training set"
+    )
+    length.add_argument("--minutes", type=parse_number, help="train the encoder for about so long")
     add(
         "--preset",
         help=f"choices that go well together: {', '.join(PRESETS)} (default: article)",

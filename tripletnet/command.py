@@ -77,7 +77,7 @@ def add_precision(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def number(text: str) -> float:
+def parse_number(text: str) -> float:
     """Return a number that an option was given, which is neither NaN nor infinite."""
     try:
         value = float(text)

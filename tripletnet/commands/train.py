@@ -14,7 +14,7 @@ from tripletnet.command import (
     add_device,
     add_seed,
     add_tensorboard,
-    number,
+    parse_number,
     tensorboard_folder,
 )
 from tripletnet.commands.altering import add_alteration_options
@@ -49,9 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "own, else 30 passes and at most 300,000)",
     )
     length.add_argument(
-        "--epochs", type=number, help="the same, as passes over the training images"
+        "--epochs", type=parse_number, help="the same, as passes over the training images"
     )
-    length.add_argument("--minutes", type=number, help="train for about so long")
+    length.add_argument("--minutes", type=parse_number, help="train for about so long")
     add(
         "--network",
         help=f"{NETWORKS} (default: residual for folders, files and --positives, else article)",
@@ -114,7 +114,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--save-minutes",
-        type=number,
+        type=parse_number,
         default=5.0,
         help="between checkpoints (default: %(default)s)",
     )
