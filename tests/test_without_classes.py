@@ -247,7 +247,7 @@ def test_pictures_without_labels_are_read_recursively_and_copies_count_once(phot
 
 def test_labels_of_a_named_data_set_are_not_looked_at():
     data = load_unlabelled("digits", validation=0.1)
-    assert data.recipe == {"kind": "digits", "positives": "augment"}
+    assert data.recipe == {"kind": "digits", "positives": "augment", "validation": 0.1}
     assert len(data.train) + len(data.validation) + 1 > 1290
     assert data.train.label_count == len(data.train)
 
@@ -326,6 +326,8 @@ def test_the_command_line_on_pictures_without_labels(photos, tmp_path, own_cache
         "train", "validation",
     }  # fmt: skip
     assert tripletnet(*options, "--validation", 0.3, "--resume")[0] == 0
+    status, _, said = tripletnet(*options, "--validation", 0.4, "--resume")
+    assert status == 2 and "the run was started with validation 0.3, not 0.4" in said
     index, one, other = tmp_path / "index", photos / "a/1.png", photos / "a/2.png"
     for command in (
         ("index", out, photos, "--out", index),

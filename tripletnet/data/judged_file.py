@@ -192,7 +192,8 @@ def load_judged(
         train, drawn = _completed(train, seed)
         held, drawn_held = _completed(held, seed)
         notices += drawn + drawn_held
-    return LoadedExamples(train, held, split, left_out, notices, data.recipe)
+    recipe = {**data.recipe, "validation": validation}
+    return LoadedExamples(train, held, split, left_out, notices, recipe)
 
 
 def _completed(rows: JudgedSet, seed: int) -> tuple[JudgedSet, list[str]]:

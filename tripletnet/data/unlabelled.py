@@ -61,7 +61,11 @@ def load_unlabelled(
     """
     refuse_root_beside(name, root)
     left_out: list[LeftOut] = []
-    recipe: dict[str, Any] = {"kind": name, "positives": "augment"}
+    recipe: dict[str, Any] = {
+        "kind": name,
+        "positives": "augment",
+        "validation": validation,
+    }
     if name in NAMED:
         images = load_data(name, root=root, show_progress=show_progress).splits.train
         hashes = [
