@@ -228,10 +228,10 @@ def interrupt(
     return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
 
 
-def test_after_ctrl_c_and_after_kill_9_a_run_goes_on_exactly(tmp_path):
+def test_after_ctrl_c_and_after_kill_9_a_run_goes_on_exactly(tmp_path, tripletnet):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     options = ["--images", "4500", "--code-size", "32", "--batch-size", "96"]
-    assert run("train", "digits", "--out", whole, *options).returncode == 0
+    assert tripletnet("train", "digits", "--out", whole, *options)[0] == 0
 
     command = [*TRIPLETNET, "train", "digits", "--out", str(broken), *options]
     stopped = interrupt(command, broken)
@@ -240,15 +240,13 @@ def test_after_ctrl_c_and_after_kill_9_a_run_goes_on_exactly(tmp_path):
     assert "--resume" in stopped.stderr
     assert json.loads((broken / "run.json").read_text())["finished"] is False
 
-    refused = run("train", "digits", "--out", broken, *options)
-    assert refused.returncode == 2
-    assert "unfinished run" in refused.stderr
-
-    assert run("train", "digits", "--out", broken, *options, "--resume").returncode == 0
+    again = ("train", "digits", "--out", broken, *options)
+    status, _, said = tripletnet(*again)
+    assert status == 2 and "unfinished run" in said
+    assert tripletnet(*again, "--resume")[0] == 0
     assert_same_run(whole, broken)
-    refused = run("train", "digits", "--out", broken, *options)
-    assert refused.returncode == 2
-    assert refused.stderr.count("\n") == 1 and "holds a finished run" in refused.stderr
+    status, _, said = tripletnet(*again)
+    assert status == 2 and said.count("\n") == 1 and "holds a finished run" in said
 
     killed = tmp_path / "killed"
     command = [*TRIPLETNET, "train", "digits", "--out", str(killed), *options]

@@ -176,17 +176,16 @@ def test_the_option_without_the_extra_is_one_line(tmp_path, monkeypatch):
     assert not (tmp_path / "run").exists()
 
 
-def test_the_option_writes_under_the_name_of_the_run_or_into_it(tmp_path):
-    options = ["digits", "--out", tmp_path / "run", "--images", 400, "--code-size", 16]
-    done = command(*options, "--tensorboard", tmp_path / "boards")
-    assert done.returncode == 0, done.stderr
+def test_the_option_writes_under_the_name_of_the_run_or_into_it(tmp_path, tripletnet):
+    options = ["train", "digits", "--out", tmp_path / "run", "--images", 400, "--code-size", 16]
+    assert tripletnet(*options, "--tensorboard", tmp_path / "boards")[0] == 0
     check_events(tmp_path / "run", tmp_path / "boards/run")
 
-    options[2] = tmp_path / "elsewhere/run"
-    refused = command(*options, "--tensorboard", tmp_path / "boards")
-    assert refused.returncode == 2 and refused.stderr.count("\n") == 1
-    assert f"is of another run than {options[2]}, of the same name: give" in refused.stderr
-    assert not options[2].exists()
+    options[3] = tmp_path / "elsewhere/run"
+    status, _, said = tripletnet(*options, "--tensorboard", tmp_path / "boards")
+    assert status == 2 and said.count("\n") == 1
+    assert f"is of another run than {options[3]}, of the same name: give" in said
+    assert not options[3].exists()
     check_events(tmp_path / "run", tmp_path / "boards/run")
 
     # moved together, they are still of each other
@@ -194,9 +193,8 @@ def test_the_option_writes_under_the_name_of_the_run_or_into_it(tmp_path):
     moved.mkdir()
     for name in ("run", "boards"):
         (tmp_path / name).rename(moved / name)
-    options[2], options[4] = moved / "run", 800
-    done = command(*options, "--resume", "--tensorboard", moved / "boards")
-    assert done.returncode == 0, done.stderr
+    options[3], options[5] = moved / "run", 800
+    assert tripletnet(*options, "--resume", "--tensorboard", moved / "boards")[0] == 0
     check_events(moved / "run", moved / "boards/run")
 
     parser = CommandParser()
