@@ -67,7 +67,7 @@ def test_the_example_on_digits(tmp_path):
 
 @pytest.mark.slow
 def test_the_example_on_cifar10(tmp_path, data_root):
-    options = ("--root", data_root, "--images", 10_000, "--loss", "supcon", "--no-control")
+    options = ("--root", data_root, "--images", 5_000, "--loss", "supcon", "--no-control")
     _, report = example(tmp_path / "run", *options)
     assert report["dataset"] == "CIFAR-10"
     assert report["probe_accuracy"] > 0.35
