@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Callable, NoReturn, Optional, Union
 
 from tripletnet.errors import InputError
-from tripletnet.event_files import refuse_other_event_files
 from tripletnet.extras import load_tensorboardx
 from tripletnet.registry import DISTANCES, PRECISIONS
 
@@ -35,6 +34,17 @@ def parse_seed(text: str) -> int:
     if not text.isdecimal() or int(text) >= 2**31:
         raise argparse.ArgumentTypeError(f"'{text}' is no seed: give a number from 0 to 2147483647")
     return int(text)
+
+
+def parse_number(text: str) -> float:
+    """Return a number that an option was given, which is neither NaN nor infinite."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"'{text}' is no number")
+    return value
 
 
 def parse_share(text: str) -> float:
@@ -75,17 +85,6 @@ def add_precision(parser: argparse.ArgumentParser) -> None:
         help="the numbers that the encoder computes in; auto: int8 where it is faster on this "
         "processor and its codes agree with those of fp32 (default: %(default)s)",
     )
-
-
-def parse_number(text: str) -> float:
-    """Return a number that an option was given, which is neither NaN nor infinite."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"'{text}' is no number")
-    return value
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
@@ -132,6 +131,8 @@ def tensorboard_folder(given: Union[Path, bool, None], run: Path) -> Optional[Pa
     load_tensorboardx()
     if not isinstance(given, Path):
         return run / "tensorboard"
+    from tripletnet.event_files import refuse_other_event_files  # not for --help
+
     folder = given / run.resolve().name
     refuse_other_event_files(folder, run)
     return folder

@@ -9,9 +9,9 @@ from pathlib import Path
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike
 
-# How the names of all our event files end; `runs` knows them by it.
-_SUFFIX = ".tripletnet"
-_PATTERN = "events.out.tfevents.*"
+_PATTERN, _SUFFIX = "events.out.tfevents.*", ".tripletnet"
+#: The names of all our event files.
+EVENT_FILES = _PATTERN + _SUFFIX
 
 
 def event_suffix(folder: PathLike, run: PathLike) -> str:
@@ -31,7 +31,7 @@ def own_event_files(folder: PathLike, run: PathLike) -> list[Path]:
 def refuse_other_event_files(folder: PathLike, run: PathLike) -> None:
     """Raise InputError if another run than that in `run` has written event files into `folder`."""
     own = own_event_files(folder, run)
-    for path in sorted(Path(folder).glob(_PATTERN + _SUFFIX)):
+    for path in sorted(Path(folder).glob(EVENT_FILES)):
         if path not in own:
             raise InputError(
                 f"{path}: is of another run than {run}, of the same name: give --tensorboard "

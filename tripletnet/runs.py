@@ -9,6 +9,7 @@ from typing import Any, Optional
 
 from tripletnet.backend import mx
 from tripletnet.errors import InputError
+from tripletnet.event_files import EVENT_FILES
 from tripletnet.files import (
     PathLike,
     atomic_path,
@@ -46,7 +47,7 @@ _WRITTEN = (
     LEFT_OUT,
     "curves.png",
     "neighbours/*.png",
-    "tensorboard/events.out.tfevents.*.tripletnet",
+    f"tensorboard/{EVENT_FILES}",
     "checkpoint-*.npz",
 )
 

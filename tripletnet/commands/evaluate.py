@@ -18,7 +18,6 @@ from tripletnet.command import (
     encoder_options,
 )
 from tripletnet.errors import InputError
-from tripletnet.files import check_unicode
 from tripletnet.registry import DISTANCES
 
 if TYPE_CHECKING:
@@ -88,6 +87,8 @@ def run(args: argparse.Namespace) -> None:
         raise InputError("--out is missing: give the folder for the report")
     if args.out.exists() and not args.out.is_dir():
         raise InputError(f"{args.out}: is a file: give a folder for the report")
+    from tripletnet.files import check_unicode, write_json
+
     check_unicode(args.judged)
     wish = _wish(args)
     if args.judged.is_dir():
@@ -97,7 +98,6 @@ def run(args: argparse.Namespace) -> None:
 
     from tripletnet.evaluation.report import write_report
     from tripletnet.evaluation.verdict import verdict
-    from tripletnet.files import write_json
 
     figures = {**judgement.to_json(), **extras.pop("figures", {})}
     missing = extras.pop("missing", ())
