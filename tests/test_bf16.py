@@ -151,10 +151,16 @@ def test_auto_goes_on_in_what_the_run_was_started_in(striped_images, tmp_path, m
 
 
 @pytest.mark.parametrize(
-    ("flags", "expected"),
-    [("fma avx512f avx512_bf16", True), ("amx_bf16 amx_tile", True), ("avx2 avx512f", False)],
+    ("flags", "tiles", "expected"),
+    [
+        ("fma avx512f avx512_bf16", False, True),
+        ("avx512_bf16 amx_bf16 amx_tile", True, True),
+        ("avx512_bf16 amx_bf16 amx_tile", False, False),
+        ("avx2 avx512f", False, False),
+    ],
 )
-def test_units_by_the_processors_flags(tmp_path, flags, expected):
+def test_units_by_the_processors_flags(tmp_path, monkeypatch, flags, tiles, expected):
+    monkeypatch.setattr(bf16, "has_tiles", lambda cpuinfo: tiles)
     told = tmp_path / "cpuinfo"
     told.write_text(f"processor\t: 0\nflags\t\t: fpu {flags}\nbugs\t\t: none\n")
     assert has_bf16_units(told) is expected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from tripletnet import runtime
 from tripletnet.errors import InputError
+from tripletnet.processor import has_tiles, processor_has
 
 
 def run_python(code: str, **environment: str) -> str:
@@ -263,3 +265,46 @@ def test_an_old_openblas_is_told_the_processor(tmp_path, monkeypatch, vendor, fl
         assert os.environ["OPENBLAS_CORETYPE"] == "Zen"
     with runtime.known_processor(tmp_path / "none"):
         pass
+
+
+CONVOLVE = """
+import numpy as np
+from tripletnet.backend import mx
+from tripletnet.training.bf16 import _BF16
+image = np.arange(800.0).reshape(1, 32, 5, 5) % 7
+kernels = np.arange(9216.0).reshape(32, 32, 3, 3) % 3
+low = [mx.nd.amp_cast(mx.nd.array(a), dtype=_BF16) for a in (image, kernels)]
+out = mx.nd.Convolution(*low, kernel=(3, 3), num_filter=32, no_bias=True)
+print(mx.nd.amp_cast(out, dtype="float32").asnumpy()[0, :4, 0, 0].tolist())
+import os
+print(os.environ.get("DNNL_MAX_CPU_ISA"))
+"""
+
+
+def test_a_processor_without_tiles_has_none(tmp_path):
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("flags\t\t: avx2 avx512f avx512_bf16\n")
+    assert not has_tiles(cpuinfo)
+    assert not has_tiles(tmp_path / "none")
+
+
+@pytest.mark.skipif(not has_tiles(), reason="the processor has no tiles (amx_tile)")
+@pytest.mark.parametrize(
+    ("said", "tiles"), [(None, True), ("AVX512_CORE_AMX", True), ("AVX512_CORE_BF16", False)]
+)
+def test_onednn_multiplies_in_tiles_unless_it_is_told_otherwise(said, tiles):
+    environment = {"MKLDNN_VERBOSE": "1", **({"DNNL_MAX_CPU_ISA": said} if said else {})}
+    *told, values, left = run_python(CONVOLVE, **environment).splitlines()
+    convolutions = [line for line in told if "exec,cpu,convolution" in line]
+    assert convolutions
+    assert all(("amx" in line) == tiles for line in convolutions)
+    image = np.arange(800.0).reshape(32, 5, 5) % 7
+    kernels = np.arange(9216.0).reshape(32, 32, 3, 3) % 3
+    right = [(image[:, :3, :3] * kernel).sum() for kernel in kernels[:4]]
+    np.testing.assert_allclose(json.loads(values), right, rtol=2**-8)
+    assert left == str(said)  # what a child would inherit
+
+
+@pytest.mark.skipif(not processor_has("amx_bf16"), reason="the processor has no tiles (amx_bf16)")
+def test_linux_gives_the_tiles_to_who_asks():
+    assert has_tiles()

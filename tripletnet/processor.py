@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import platform
 from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
+
+# arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) of x86-64: Linux's documentation, x86/xstate
+_ARCH_PRCTL, _ASK, _TILE_DATA = 158, 0x1023, 18
 
 
 def processor_facts(cpuinfo: Path = CPUINFO) -> dict[str, str]:
@@ -29,6 +34,25 @@ def processor_has(*features: str, cpuinfo: Path = CPUINFO) -> bool:
     """Tell whether the processor has one of some features, as Linux names its flags."""
     flags = processor_facts(cpuinfo).get("flags", "").split()
     return not set(features).isdisjoint(flags)
+
+
+@functools.cache
+def has_tiles(cpuinfo: Path = CPUINFO) -> bool:
+    """Tell whether the processor multiplies matrices in tiles (AMX), and Linux lets this process.
+
+    Linux gives the tiles' registers to none but those that ask; this asks.
+
+    Parameters
+    ----------
+    cpuinfo : Path
+        Where Linux tells what the processor has.
+    """
+    if platform.machine() != "x86_64" or not processor_has("amx_tile", cpuinfo=cpuinfo):
+        return False
+    try:
+        return ctypes.CDLL(None).syscall(_ARCH_PRCTL, _ASK, _TILE_DATA) == 0
+    except (AttributeError, OSError):
+        return False
 
 
 def processor_name() -> str:

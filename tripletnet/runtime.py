@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import numpy as np
 
 from tripletnet.errors import InputError
-from tripletnet.processor import CPUINFO, processor_facts
+from tripletnet.processor import CPUINFO, has_tiles, processor_facts
 
 if TYPE_CHECKING:
     import mxnet
@@ -99,7 +99,8 @@ def load_mxnet() -> types.ModuleType:
     """Import MXNet, repaired and with a thread for each physical core, and return it.
 
     The environment variable OMP_NUM_THREADS wins where it is set. The aliases that NumPy no
-    longer has are lent for the import and taken away again.
+    longer has are lent for the import and taken away again. Its libraries are told what an Intel
+    processor can do, unless OPENBLAS_CORETYPE or DNNL_MAX_CPU_ISA says it.
 
     Warns
     -----
@@ -127,7 +128,7 @@ def load_mxnet() -> types.ModuleType:
     if lent:
         np.bool = np.bool_  # type: ignore[attr-defined]
     try:
-        with warnings.catch_warnings(), _import_later():
+        with warnings.catch_warnings(), known_processor(), _import_later():
             warnings.simplefilter("ignore", DeprecationWarning)
             import mxnet
     except ModuleNotFoundError as error:
@@ -150,7 +151,22 @@ def load_mxnet() -> types.ModuleType:
         numpy_with_bool = _NumPyWithBool("numpy")
         for module, alias in _READ_BOOL_LATER.items():
             setattr(sys.modules[module], alias, numpy_with_bool)
+    _use_tiles(mxnet)
     return mxnet
+
+
+def _use_tiles(mxnet: types.ModuleType) -> None:
+    """Let oneDNN multiply in the processor's tiles (AMX), which its version 2.4 leaves alone."""
+    # a child that has not asked for the tiles would die of them, so that it must not inherit this
+    name = "DNNL_MAX_CPU_ISA"
+    if not has_tiles() or name in os.environ:
+        return
+    os.environ[name] = "AVX512_CORE_AMX"
+    try:  # oneDNN reads it once, for the first thing that it computes
+        one = mxnet.nd.ones((1, 1))
+        mxnet.nd.FullyConnected(one, one, num_hidden=1, no_bias=True).wait_to_read()
+    finally:
+        del os.environ[name]
 
 
 @contextlib.contextmanager

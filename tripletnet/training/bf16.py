@@ -16,7 +16,7 @@ import numpy as np
 
 from tripletnet.backend import mx
 from tripletnet.errors import InputError
-from tripletnet.processor import CPUINFO, processor_has
+from tripletnet.processor import CPUINFO, has_tiles, processor_has
 
 _BF16 = np.dtype([("bfloat16", np.uint16)])  # how MXNet tells it from uint16
 _PIXELS = 3  # channels of an image
@@ -25,7 +25,9 @@ _WIDE = 1024  # inputs from which on a dense layer gains more than its casts cos
 
 def has_bf16_units(cpuinfo: Path = CPUINFO) -> bool:
     """Tell whether the processor multiplies bfloat16 faster than float32, by `cpuinfo`."""
-    return processor_has("avx512_bf16", "amx_bf16", cpuinfo=cpuinfo)
+    if processor_has("amx_bf16", cpuinfo=cpuinfo):  # without them these are slower than in fp32
+        return has_tiles(cpuinfo)
+    return processor_has("avx512_bf16", cpuinfo=cpuinfo)
 
 
 def training_precision(asked: str, network: Any, name: str, device: Optional[Any] = None) -> str:
