@@ -16,7 +16,7 @@ import numpy as np
 from tripletnet.backend import mx
 from tripletnet.errors import InputError
 from tripletnet.files import cache_folder, read_json, write_json
-from tripletnet.processor import processor_name
+from tripletnet.processor import has_tiles, processor_name
 from tripletnet.retrieval.encode import usual_batch_size
 
 _ROUNDS, _SECONDS = 5, 2.0
@@ -49,8 +49,8 @@ def speeds_here(
 ) -> Speeds:
     """Return how fast an encoder is in fp32 and in int8, measured once a processor.
 
-    What was measured is kept in the user's cache, by the processor, the number of threads, MXNet's
-    version and the encoder.
+    What was measured is kept in the user's cache, by the processor and whether its tiles are used,
+    the number of threads, MXNet's version and the encoder.
 
     Parameters
     ----------
@@ -70,6 +70,7 @@ def speeds_here(
         "processor": processor_name(),
         "threads": os.environ.get("OMP_NUM_THREADS", ""),
         "mxnet": mx.__version__,
+        "tiles": str(has_tiles()),
     }
     key = hashlib.sha256(repr(sorted(about.items())).encode()).hexdigest()
     path = cache_folder() / "speeds" / f"{key[:32]}.json"
