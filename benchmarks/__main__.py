@@ -60,7 +60,7 @@ def write_page(page: Path, names: list[str], store: Store) -> None:
         command = " ".join([f"python -m benchmarks.{name}", *BENCHMARKS[name].arguments])
         text = write(name, results, command, page.parent / "images")
         put_between(page, mark(name), f"{processor(name, store.content)}\n{text}")
-    image = draw_ratios(results, page.parent / "images" / "benchmarks.png")
+    image = draw_ratios(results, page.parent / "images" / f"{page.stem}.png")
     shown = f"![How many times as fast](images/{image.name})\n\n" if image else ""
     put_between(page, mark("overview"), shown + origins(store.content))
 

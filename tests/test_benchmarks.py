@@ -222,7 +222,7 @@ def test_the_command_measures_stores_goes_on_and_writes_the_page(tmp_path):
     text = page.read_text()
     assert "| LinearSVC |" in text
     assert 'torch is not installed: pip install ".[bench]"' in text
-    assert (tmp_path / "images" / "benchmarks.png").exists()
+    assert (tmp_path / "images" / "page.png").exists()
 
     # one contest is missing: that one alone is measured again
     del content["results"]["retrieval_metrics/300"]
