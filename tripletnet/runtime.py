@@ -122,6 +122,7 @@ def load_mxnet() -> types.ModuleType:
                 RuntimeWarning,
                 stacklevel=2,
             )
+        _use_tiles(sys.modules["mxnet"])
         return sys.modules["mxnet"]
     os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
     lent = "bool" not in vars(np)
