@@ -160,8 +160,11 @@ def test_only_what_is_between_the_marks_is_replaced(tmp_path):
         put_between(page, mark("probe"), "new")
 
 
-def test_the_page_of_this_project_has_all_marks():
-    check_marks(ROOT / "docs" / "benchmarks.md", [mark(n) for n in ["overview", *BENCHMARKS]])
+def test_the_pages_of_this_project_have_all_marks():
+    docs = ROOT / "docs"
+    check_marks(docs / "benchmarks.md", [mark(name) for name in ["overview", *BENCHMARKS]])
+    measured = json.loads((docs / "benchmarks-xeon.json").read_text())["finished"]
+    check_marks(docs / "benchmarks-xeon.md", [mark(name) for name in ["overview", *measured]])
 
 
 def test_a_rival_that_is_missing_is_left_out_by_name():
