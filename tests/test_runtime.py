@@ -269,6 +269,7 @@ def test_an_old_openblas_is_told_the_processor(tmp_path, monkeypatch, vendor, fl
 
 
 CONVOLVE = """
+import os
 import numpy as np
 from tripletnet.backend import mx
 from tripletnet.training.bf16 import _BF16
@@ -277,7 +278,6 @@ kernels = np.arange(9216.0).reshape(32, 32, 3, 3) % 3
 low = [mx.nd.amp_cast(mx.nd.array(a), dtype=_BF16) for a in (image, kernels)]
 out = mx.nd.Convolution(*low, kernel=(3, 3), num_filter=32, no_bias=True)
 print(mx.nd.amp_cast(out, dtype="float32").asnumpy()[0, :4, 0, 0].tolist())
-import os
 print(os.environ.get("DNNL_MAX_CPU_ISA"))
 """
 

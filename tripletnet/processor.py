@@ -49,10 +49,7 @@ def has_tiles(cpuinfo: Path = CPUINFO) -> bool:
     """
     if platform.machine() != "x86_64" or not processor_has("amx_tile", cpuinfo=cpuinfo):
         return False
-    try:
-        return ctypes.CDLL(None).syscall(_ARCH_PRCTL, _ASK, _TILE_DATA) == 0
-    except (AttributeError, OSError):
-        return False
+    return ctypes.CDLL(None).syscall(_ARCH_PRCTL, _ASK, _TILE_DATA) == 0
 
 
 def processor_name() -> str:

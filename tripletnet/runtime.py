@@ -162,12 +162,23 @@ def _use_tiles(mxnet: types.ModuleType) -> None:
     name = "DNNL_MAX_CPU_ISA"
     if not has_tiles() or name in os.environ:
         return
-    os.environ[name] = "AVX512_CORE_AMX"
-    try:  # oneDNN reads it once, for the first thing that it computes
+    with environment(name, "AVX512_CORE_AMX"):
+        # oneDNN reads it once, for the first thing that it computes
         one = mxnet.nd.ones((1, 1))
         mxnet.nd.FullyConnected(one, one, num_hidden=1, no_bias=True).wait_to_read()
+
+
+@contextlib.contextmanager
+def environment(name: str, value: str) -> Iterator[None]:
+    """Set a variable of the environment meanwhile; afterwards it is as it was."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
     finally:
         del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
 
 
 @contextlib.contextmanager
@@ -257,14 +268,8 @@ def known_processor(cpuinfo: Path = CPUINFO) -> Iterator[None]:
         Where the kernel tells the processor's vendor and flags.
     """
     core = None if "OPENBLAS_CORETYPE" in os.environ else _openblas_core(cpuinfo)
-    if core is None:
+    with environment("OPENBLAS_CORETYPE", core) if core else contextlib.nullcontext():
         yield
-        return
-    os.environ["OPENBLAS_CORETYPE"] = core
-    try:
-        yield
-    finally:
-        del os.environ["OPENBLAS_CORETYPE"]
 
 
 def _openblas_core(cpuinfo: Path) -> Optional[str]:

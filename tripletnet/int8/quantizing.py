@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +15,7 @@ from tripletnet.int8.graph import INPUT, Graph
 from tripletnet.int8.ranges import Ranges
 from tripletnet.networks import EncoderBlock
 from tripletnet.processor import processor_has
+from tripletnet.runtime import environment
 
 _BACKEND, _QUANTIZE = "MKLDNN_QUANTIZE", "_contrib_quantize_v2"
 #: Images that go through a network together while it is looked at.
@@ -169,7 +168,7 @@ def _look(
     """Show images to a network and return what some of its layers give."""
     count = min(_BATCH, len(pixels))
     shape = (count, 3, *pixels.shape[1:3])
-    with _silent():
+    with environment("MXNET_SUBGRAPH_VERBOSE", "0"):  # it tells of each operator that it joins
         executor = symbol.simple_bind(mx.cpu(), grad_req="null", **{INPUT: shape})
     executor.copy_params_from(
         {name: value for name, value in parameters.items() if name in executor.arg_dict},
@@ -186,20 +185,6 @@ def _look(
     if unseen:
         raise InputError(f"MXNet cannot quantise this network ({min(unseen)} is not to be seen)")
     return ranges
-
-
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """Keep MXNet from telling that it joins operators."""
-    name = "MXNET_SUBGRAPH_VERBOSE"
-    before = os.environ.get(name)
-    os.environ[name] = "0"
-    try:
-        yield
-    finally:
-        del os.environ[name]
-        if before is not None:
-            os.environ[name] = before
 
 
 def _finished(

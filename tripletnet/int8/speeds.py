@@ -49,8 +49,8 @@ def speeds_here(
 ) -> Speeds:
     """Return how fast an encoder is in fp32 and in int8, measured once a processor.
 
-    What was measured is kept in the user's cache, by the processor and whether its tiles are used,
-    the number of threads, MXNet's version and the encoder.
+    What was measured is kept in the user's cache, by the processor and whether this process has its
+    tiles, the number of threads, MXNet's version and the encoder.
 
     Parameters
     ----------
