@@ -95,8 +95,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         help="images a step (default: 384 for cifar10, 768 for --positives, else 192)",
     )
-    add("--optimizer", help="sgd (with momentum), nesterov or adam (default: sgd)")
+    add("--optimizer", help="sgd (with momentum), nesterov, adam or muon (default: sgd)")
     add("--learning-rate", type=float, help="the highest (default: 0.1; adam: 0.001)")
+    add(
+        "--muon-rate",
+        type=float,
+        metavar="RATE",
+        help="the share by which muon moves filters in a step, at the highest (default: 0.12)",
+    )
     add("--weight-decay", type=float, help="L2 penalty (default: 0.0005)")
     add("--warmup", type=float, help="share of the run in which the rate rises (default: 0.05)")
     add("--schedule", help="cosine, linear, cyclic or step (default: cosine)")
@@ -141,7 +147,7 @@ def run(args: argparse.Namespace) -> None:
     fields = dataclasses.fields(TrainingConfig)
     given = {field.name: getattr(args, field.name, None) for field in fields}
     choices = choose(kind_of(args), args.preset, given)
-    _refuse_unused(choices.get("loss", TrainingConfig.loss), given)
+    _refuse_unused(choices, given)
     where = device(args.device)
     # whatever does not go together is refused before anything is decoded
     earlier = read_description(args.out) if going_on(args.out, args.resume) else {}
@@ -193,15 +199,19 @@ def run(args: argparse.Namespace) -> None:
         print("no threshold was chosen, as nothing is held out: search by --max-distance")
 
 
-def _refuse_unused(loss: str, given: Mapping[str, Any]) -> None:
-    """Raise InputError if the user gave a parameter that the loss does not have."""
+def _refuse_unused(choices: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Raise InputError if the user gave a parameter that what is chosen does not have."""
     from tripletnet.losses import options_of
+    from tripletnet.training import TrainingConfig
 
+    loss = choices.get("loss", TrainingConfig.loss)
     for name in ("margin", "temperature"):
         if given[name] is not None and name not in options_of(loss):
             raise InputError(f"--{name}: the loss '{loss}' has none: leave it out")
     if given["margin"] is not None and given["soft_margin"]:
         raise InputError("--margin and --soft-margin, which has none, exclude each other")
+    if given["muon_rate"] is not None and choices.get("optimizer") != "muon":
+        raise InputError("--muon-rate is for --optimizer muon: add that, or leave it out")
 
 
 def choose_run_threshold(trained: TrainedRun, validation: Examples, where: Any) -> None:

@@ -12,7 +12,7 @@ from tripletnet.data.sampling import draws_images
 from tripletnet.errors import InputError
 from tripletnet.training.schedule import SCHEDULES
 
-OPTIMIZERS = ("sgd", "nesterov", "adam")
+OPTIMIZERS = ("sgd", "nesterov", "adam", "muon")
 PRECISIONS = ("fp32", "bf16", "auto")
 
 
@@ -41,12 +41,15 @@ class TrainingConfig:
         Over which triplets the triplet loss is averaged; default: its own.
     batch_size : int
         About how many images each step takes.
-    optimizer : {"sgd", "nesterov", "adam"}
-        SGD has momentum 0.9; `nesterov` is SGD with Nesterov's momentum of 0.9.
+    optimizer : {"sgd", "nesterov", "adam", "muon"}
+        SGD has momentum 0.9; `nesterov` is SGD with Nesterov's momentum of 0.9; `muon` is that with
+        :class:`tripletnet.training.muon.Muon` for convolutions.
     learning_rate : float, optional
         The highest; default: the loss's own for SGD, 0.001 for Adam.
+    muon_rate : float
+        By which share of its length, at the highest, Muon moves a convolution's filters in a step.
     weight_decay : float
-        L2 penalty on all weights.
+        L2 penalty on all weights, but those that Muon moves.
     warmup : float
         The share of the run, from 0 to 1, in which the learning rate rises.
     schedule : {"cosine", "linear", "cyclic", "step"}
@@ -88,6 +91,7 @@ class TrainingConfig:
     batch_size: int = 192
     optimizer: str = "sgd"
     learning_rate: Optional[float] = None
+    muon_rate: float = 0.12
     weight_decay: float = 5e-4
     warmup: float = 0.05
     schedule: str = "cosine"
@@ -126,6 +130,7 @@ class TrainingConfig:
             raise InputError(f"batch size is {self.batch_size}: give 4 or more")
         rates = {
             "learning rate": self.learning_rate,
+            "muon rate": self.muon_rate,
             "backbone learning rate": self.backbone_learning_rate,
         }
         for name, rate in rates.items():

@@ -321,6 +321,7 @@ class Trainer:
             learning_rate=self._peak,
             wd=self.config.weight_decay,
             begin_num_update=self.step,  # Adam corrects its bias by the number of steps
+            **({"rate": self.config.muon_rate} if self.config.optimizer == "muon" else {}),
         )
         self._optimizer = mx.gluon.Trainer(
             list(self._parameters().values()), optimizer, kvstore=None
