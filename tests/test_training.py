@@ -116,7 +116,8 @@ def test_nesterovs_momentum_is_its_formula():
     weight = mx.gluon.Parameter("weight", shape=(4, 3))
     weight.initialize(ctx=mx.cpu())
     weight.set_data(mx.nd.array(start))
-    optimizer = make_optimizer("nesterov", learning_rate=0.2)
+    config = CONFIG.replace(optimizer="nesterov", learning_rate=0.2, weight_decay=0.0)
+    optimizer = make_optimizer(config)
     trainer = mx.gluon.Trainer([weight], optimizer, kvstore=None)
     expected, momentum = start, 0.0
     for gradient in gradients:

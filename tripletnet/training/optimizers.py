@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Callable
+from typing import Callable
 
 from tripletnet.backend import mx
+from tripletnet.training.config import TrainingConfig
 from tripletnet.training.muon import Muon
 from tripletnet.training.sgd import MomentumSGD
 
@@ -17,16 +18,17 @@ _MAKERS: dict[str, Callable[..., mx.optimizer.Optimizer]] = {
 }
 
 
-def make_optimizer(name: str, **options: Any) -> mx.optimizer.Optimizer:
-    """Return an optimiser of MXNet.
+def make_optimizer(config: TrainingConfig, step: int = 0) -> mx.optimizer.Optimizer:
+    """Return the optimiser that `config` names, at its highest learning rate.
 
     Parameters
     ----------
-    name : {"sgd", "nesterov", "adam", "muon"}
-        SGD with momentum 0.9, with Nesterov's momentum of 0.9, Adam, or
-        :class:`tripletnet.training.muon.Muon`.
-    **options
-        Of :class:`mxnet.optimizer.Optimizer`: `learning_rate`, `wd`, `begin_num_update`, ...; and
-        Muon's `rate`.
+    config : TrainingConfig
+        The choices; its learning rate is given.
+    step : int
+        How many steps are done, by which Adam corrects its bias.
     """
-    return _MAKERS[name](**options)
+    own = {"rate": config.muon_rate} if config.optimizer == "muon" else {}
+    return _MAKERS[config.optimizer](
+        learning_rate=config.learning_rate, wd=config.weight_decay, begin_num_update=step, **own
+    )

@@ -316,13 +316,7 @@ class Trainer:
         }
 
     def _make_optimizer(self) -> None:
-        optimizer = make_optimizer(
-            self.config.optimizer,
-            learning_rate=self._peak,
-            wd=self.config.weight_decay,
-            begin_num_update=self.step,  # Adam corrects its bias by the number of steps
-            **({"rate": self.config.muon_rate} if self.config.optimizer == "muon" else {}),
-        )
+        optimizer = make_optimizer(self.config, self.step)
         self._optimizer = mx.gluon.Trainer(
             list(self._parameters().values()), optimizer, kvstore=None
         )
