@@ -7,13 +7,24 @@ import warnings
 
 import numpy as np
 
-from tripletnet.training import Trainer, TrainingConfig
+from tripletnet.training import Callback, StepResult, Trainer, TrainingConfig
 from tripletnet.training.checkpoint import Checkpoints
 from tripletnet.training.fit import make_encoder, make_loss
 
 #: Twelve steps of 24 images.
 CONFIG = TrainingConfig(images=288, code_size=8, batch_size=24, shift=2, learning_rate=0.05)
 STEPS = 12
+
+
+class StopAt(Callback):
+    """Stop after a step has been told about: the step after it is the last."""
+
+    def __init__(self, step: int) -> None:
+        self._step = step
+
+    def on_step(self, trainer: Trainer, result: StepResult) -> None:
+        if result.step == self._step:
+            trainer.stop()
 
 
 def make_trainer(images, config=CONFIG, network=None, callbacks=(), folder=None, minutes=60.0):

@@ -7,15 +7,15 @@ import shutil
 
 import numpy as np
 import pytest
-from short_trainings import CONFIG, STEPS, make_trainer, runtime_warnings, same, train
+from short_trainings import CONFIG, STEPS, StopAt, make_trainer, runtime_warnings, same, train
 
 from tripletnet.backend import mx
 from tripletnet.data.images import ImageSet
 from tripletnet.errors import InputError
 from tripletnet.losses import AllTriplets
 from tripletnet.networks import EncoderBlock
-from tripletnet.training import Callback, Trainer, train_run
-from tripletnet.training.callbacks import History, StepResult
+from tripletnet.training import Trainer, train_run
+from tripletnet.training.callbacks import History
 from tripletnet.training.checkpoint import Checkpoints, TrainingState
 
 
@@ -36,17 +36,6 @@ class DropoutNet(EncoderBlock):
         return layers
 
 
-class StopAt(Callback):
-    """Stop after a step has been told about: the step after it is the last."""
-
-    def __init__(self, step: int) -> None:
-        self._step = step
-
-    def on_step(self, trainer: Trainer, result: StepResult) -> None:
-        if result.step == self._step:
-            trainer.stop()
-
-
 @pytest.fixture(scope="module")
 def noise() -> ImageSet:
     pixels = np.random.default_rng(5).integers(0, 256, (30, 12, 12, 3), dtype=np.uint8)
@@ -61,8 +50,9 @@ def noise() -> ImageSet:
         ("adam", None, 1),
         ("sgd", DropoutNet, 1),
         ("adam", DropoutNet, 7),
+        ("muon", None, 5),
     ],
-    ids=["sgd", "nesterov and a head", "adam", "sgd with dropout", "adam with dropout"],
+    ids=["sgd", "nesterov and a head", "adam", "sgd with dropout", "adam with dropout", "muon"],
 )
 def test_going_on_is_as_if_it_had_never_stopped(striped_images, tmp_path, optimizer, network, stop):
     config = CONFIG.replace(optimizer=optimizer, learning_rate=0.01, loss="supcon")

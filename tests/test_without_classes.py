@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from short_trainings import StopAt
 
 from tripletnet.backend import mx
 from tripletnet.data import ImageSet
@@ -31,8 +32,6 @@ from tripletnet.losses import (
 )
 from tripletnet.retrieval.encode import encode
 from tripletnet.training import (
-    Callback,
-    StepResult,
     Trainer,
     TrainingConfig,
     fit_encoder,
@@ -119,12 +118,6 @@ KINDS = {
 }
 
 
-class StopAtFive(Callback):
-    def on_step(self, trainer: Trainer, result: StepResult) -> None:
-        if result.step == 5:
-            trainer.stop()
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_going_on_is_as_if_it_had_never_stopped(kind, tmp_path):
     examples, choices = KINDS[kind]
@@ -137,7 +130,7 @@ def test_going_on_is_as_if_it_had_never_stopped(kind, tmp_path):
                 make_loss(config, kind),
                 examples,
                 config,
-                callbacks=[StopAtFive()] if part < stops - 1 else [],
+                callbacks=[StopAt(5)] if part < stops - 1 else [],
                 checkpoints=Checkpoints(folder, 60.0) if folder else None,
             )
             trainer.start()

@@ -81,8 +81,9 @@ class Muon(mx.optimizer.NAG):
             super().update(index, weight, grad, state)
             return
         self._update_count(index)
-        state[:] = _MOMENTUM * state + self.rescale_grad * grad
-        ahead = self.rescale_grad * grad + _MOMENTUM * state
+        grad = self.rescale_grad * grad
+        state[:] = _MOMENTUM * state + grad
+        ahead = grad + _MOMENTUM * state
         matrix = weight.reshape((weight.shape[0], -1))
         step = orthogonalised(ahead.reshape(matrix.shape))
         length = _length(matrix)
