@@ -162,7 +162,7 @@ COLUMNS = {
     "norm", "spread",
 }  # fmt: skip
 OWN = {
-    "triplet": {"active"}, "supcon": set(), "contrastive": {"active"},
+    "triplet": {"active"}, "supcon": set(), "prototypical": set(), "contrastive": {"active"},
     "margin": {"active", "boundary"}, "multi-similarity": {"active"}, "nt-xent": set(),
 }  # fmt: skip
 

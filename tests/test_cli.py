@@ -137,6 +137,10 @@ def test_a_mistake_in_a_process_of_its_own(tmp_path):
             "--temperature: the loss 'triplet' has none",
         ),
         (
+            ("train", "digits", "--loss", "nt-xent", "--smoothing", "0.1"),
+            "--smoothing: the loss 'nt-xent' has none",
+        ),
+        (
             ("train", "digits", "--margin", "0.2", "--soft-margin"),
             "--margin and --soft-margin",
         ),

@@ -19,6 +19,7 @@ from tripletnet.losses import (
     MarginLoss,
     MultiSimilarity,
     NTXent,
+    Prototypical,
     RandomTriplets,
     SoftmaxCrossEntropy,
     SupervisedContrastive,
@@ -28,6 +29,7 @@ from tripletnet.losses import (
     get_loss,
     options_of,
     pairwise_squared_euclidean,
+    prototypical,
     squared_euclidean,
     supervised_contrastive,
     triplet_hinge,
@@ -240,8 +242,10 @@ def test_gradient_of_random_triplets():
 LABELS = np.array([0, 1, 0, 2, 1, 0, 3, 2])
 
 
-def khosla(codes: np.ndarray, labels: np.ndarray, temperature: float) -> np.ndarray:
-    """Return equation 2 of Khosla et al. 2020, term by term."""
+def khosla(
+    codes: np.ndarray, labels: np.ndarray, temperature: float, smoothing: float = 0
+) -> np.ndarray:
+    """Return equation 2 of Khosla et al. 2020, term by term, smoothed."""
     scores = codes @ codes.T / temperature
     losses = np.zeros(len(codes))
     for i in range(len(codes)):
@@ -249,15 +253,19 @@ def khosla(codes: np.ndarray, labels: np.ndarray, temperature: float) -> np.ndar
         positives = [p for p in others if labels[p] == labels[i]]
         if positives:
             normaliser = np.logaddexp.reduce(scores[i, others])
-            losses[i] = -np.mean([scores[i, p] - normaliser for p in positives])
+            first = -np.mean([scores[i, p] - normaliser for p in positives])
+            alike = -np.mean([scores[i, a] - normaliser for a in others])
+            losses[i] = (1 - smoothing) * first + smoothing * alike
     return losses
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
 @pytest.mark.parametrize("temperature", [1.0, 0.1, 0.01, 0.001])
-def test_supervised_contrastive(temperature):
+def test_supervised_contrastive(temperature, smoothing):
     codes = draw_codes(8)
-    value = SupervisedContrastive(temperature)(mx.nd.array(codes), LABELS).asnumpy()
-    expected = khosla(codes, LABELS, temperature)
+    loss = SupervisedContrastive(temperature, smoothing=smoothing)
+    value = loss(mx.nd.array(codes), LABELS).asnumpy()
+    expected = khosla(codes, LABELS, temperature, smoothing)
     np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-4)
     assert value[6] == 0  # the only one of its class
 
@@ -293,6 +301,30 @@ def test_supervised_contrastive_with_nothing_to_tell_apart(labels):
     codes = draw_codes(len(labels))
     value = SupervisedContrastive()(mx.nd.array(codes), np.array(labels)).asnumpy()
     np.testing.assert_allclose(value, 0, atol=1e-5)
+
+
+# --- the prototypical loss
+
+
+def test_prototypical_by_hand():
+    """Two of a class at distance 0 and one opposite, alone in its own."""
+    distances = mx.nd.array([[0, 0, 4], [0, 0, 4], [4, 4, 0]])
+    members = mx.nd.array([[1, 0], [1, 0], [0, 1]])
+    value = prototypical(distances, members, 1.0).asnumpy()
+    np.testing.assert_allclose(value, [np.log(1 + np.exp(-2))] * 2 + [0], atol=1e-5)
+    # a tenth of the target is the other class's, which is 2 below
+    value = prototypical(distances, members, 1.0, smoothing=0.2).asnumpy()
+    np.testing.assert_allclose(value, [np.log(1 + np.exp(-2)) + 0.2] * 2 + [0], atol=1e-5)
+
+
+def test_the_prototypical_loss_goes_by_mean_codes_without_the_anchor():
+    codes, labels = draw_codes(9), np.repeat([0, 1, 2], 3)
+    value = Prototypical(0.5)(mx.nd.array(codes), labels).asnumpy()
+    for i in range(9):
+        means = [codes[(labels == c) & (np.arange(9) != i)].mean(axis=0) for c in range(3)]
+        scores = np.array([codes[i] @ mean / 0.5 for mean in means])
+        expected = np.logaddexp.reduce(scores) - scores[labels[i]]
+        assert value[i] == pytest.approx(expected, rel=1e-4)
 
 
 # --- the triplet loss over any miner and distance
@@ -417,7 +449,22 @@ def reference_nt_xent(codes, labels, distance):
     return np.mean(losses)
 
 
+def reference_prototypical(codes, labels, distance):
+    s, losses = similarities_of(codes, distance) / 0.3, []
+    classes = sorted(set(labels))
+    for i in range(len(labels)):
+        others = np.arange(len(labels)) != i
+        if not (others & (labels == labels[i])).any():
+            losses.append(0)
+            continue
+        means = np.array([s[i][others & (labels == c)].mean() for c in classes])
+        target = 0.8 * (np.array(classes) == labels[i]) + 0.2 / len(classes)
+        losses.append(-target @ (means - np.logaddexp.reduce(means)))
+    return np.mean(losses)
+
+
 OTHERS = {
+    "prototypical": (lambda d: Prototypical(0.3, d, 0.2), reference_prototypical),
     "contrastive": (lambda d: Contrastive(0.7, d), reference_contrastive),
     "margin": (lambda d: MarginLoss(beta=1.0, mining="all", distance=d), reference_margin),
     "multi-similarity": (lambda d: MultiSimilarity(distance=d), reference_multi_similarity),
@@ -478,6 +525,10 @@ def test_softmax_cross_entropy_by_hand():
     scores = mx.nd.array([[0.0, 0.0], [np.log(3.0), 0.0]])
     value = SoftmaxCrossEntropy()(scores, np.array([1, 0])).asnumpy()
     np.testing.assert_allclose(value, [np.log(2), np.log(4 / 3)], atol=1e-5)
+    # a tenth of the second target is the other class's, at log(4)
+    value = SoftmaxCrossEntropy(smoothing=0.2)(scores, np.array([1, 0])).asnumpy()
+    expected = [np.log(2), 0.9 * np.log(4 / 3) + 0.1 * np.log(4)]
+    np.testing.assert_allclose(value, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -555,6 +606,13 @@ def test_margins_that_make_no_sense(kind, margin):
 def test_temperatures_that_make_no_sense(temperature):
     with pytest.raises(InputError, match=r"temperature is .*: give a number above 0"):
         SupervisedContrastive(temperature)
+
+
+@pytest.mark.parametrize("smoothing", [1, -0.1, float("nan")])
+@pytest.mark.parametrize("kind", [SupervisedContrastive, Prototypical, SoftmaxCrossEntropy])
+def test_smoothings_that_make_no_sense(kind, smoothing):
+    with pytest.raises(InputError, match=r"smoothing is .*: give a share from 0 to below 1"):
+        kind(smoothing=smoothing)
 
 
 # --- runs of earlier versions

@@ -56,6 +56,11 @@ def test_a_seed_decides_the_weights_of_the_control(striped_images):
     assert not same(first, fit_control(striped_images, CONFIG.replace(seed=1)))
 
 
+def test_the_control_has_the_smoothing_of_the_run(striped_images):
+    smoothed = CONFIG.replace(loss="prototypical", smoothing=0.3)
+    assert not same(fit_control(striped_images, CONFIG), fit_control(striped_images, smoothed))
+
+
 def test_training_learns(striped_images):
     config = CONFIG.replace(images=720, shift=0)
     history = History()
@@ -237,6 +242,7 @@ def test_choices_that_make_no_sense_are_refused(wrong):
         ({"margin": math.inf}, "margin is inf"),
         ({"loss": "supcon", "temperature": math.nan}, "temperature is nan"),
         ({"loss": "supcon", "temperature": math.inf}, "temperature is inf"),
+        ({"loss": "prototypical", "smoothing": 1.0}, "smoothing is 1.0"),
     ],
 )
 def test_choices_that_do_not_fit_leave_nothing_behind(striped_images, tmp_path, changes, message):

@@ -120,6 +120,7 @@ LOSSES: Registry[BatchLoss] = Registry(
     {
         "triplet": "tripletnet.losses.triplet_loss:TripletLoss",
         "supcon": "tripletnet.losses.supervised_contrastive:SupervisedContrastive",
+        "prototypical": "tripletnet.losses.prototypical:Prototypical",
         "contrastive": "tripletnet.losses.contrastive_pairs:Contrastive",
         "margin": "tripletnet.losses.margin:MarginLoss",
         "multi-similarity": "tripletnet.losses.multi_similarity:MultiSimilarity",

@@ -91,6 +91,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of losses that have one (default: 0.1; 0.05 for --positives)",
     )
     add(
+        "--smoothing",
+        type=float,
+        metavar="SHARE",
+        help="of supcon and prototypical: the share of what is wanted that all have alike "
+        "(default: 0)",
+    )
+    add(
         "--batch-size",
         type=int,
         help="images a step (default: 384 for cifar10, 768 for --positives, else 192)",
@@ -205,7 +212,7 @@ def _refuse_unused(choices: Mapping[str, Any], given: Mapping[str, Any]) -> None
     from tripletnet.training import TrainingConfig
 
     loss = choices.get("loss", TrainingConfig.loss)
-    for name in ("margin", "temperature"):
+    for name in ("margin", "temperature", "smoothing"):
         if given[name] is not None and name not in options_of(loss):
             raise InputError(f"--{name}: the loss '{loss}' has none: leave it out")
     if given["margin"] is not None and given["soft_margin"]:

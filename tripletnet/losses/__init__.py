@@ -20,6 +20,7 @@ from tripletnet.losses.margin import MarginLoss, margin_loss
 from tripletnet.losses.mining import Miner
 from tripletnet.losses.multi_similarity import MultiSimilarity, multi_similarity
 from tripletnet.losses.nt_xent import NTXent, nt_xent
+from tripletnet.losses.prototypical import Prototypical, prototypical
 from tripletnet.losses.softmax import SoftmaxCrossEntropy
 from tripletnet.losses.supervised_contrastive import SupervisedContrastive, supervised_contrastive
 from tripletnet.losses.triplet import TripletHinge, triplet_hinge
@@ -41,6 +42,7 @@ __all__ = [
     "Miner",
     "MultiSimilarity",
     "NTXent",
+    "Prototypical",
     "RandomTriplets",
     "SoftmaxCrossEntropy",
     "SquaredEuclidean",
@@ -55,6 +57,7 @@ __all__ = [
     "nt_xent",
     "options_of",
     "pairwise_squared_euclidean",
+    "prototypical",
     "squared_euclidean",
     "supervised_contrastive",
     "triplet_hinge",

@@ -16,8 +16,9 @@ class BatchLoss(mx.gluon.Block):
     Called with the network's outputs, (N, D), and the labels as an integer ndarray, (N,), it
     returns a loss for each row whose mean is minimised.
 
-    A subclass that takes `mining`, `distance`, `margin`, `temperature`, `soft_margin` or `average`
-    as an argument is given the choice of the command line; the other arguments are its own.
+    A subclass that takes `mining`, `distance`, `margin`, `temperature`, `smoothing`, `soft_margin`
+    or `average` as an argument is given the choice of the command line; the other arguments are its
+    own.
     """
 
     #: How batches are drawn: ``balanced`` (some images of each of some classes), ``triplets``

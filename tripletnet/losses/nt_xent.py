@@ -9,8 +9,8 @@ import numpy as np
 from tripletnet.backend import mx
 from tripletnet.distances import Distance
 from tripletnet.losses.batch import BatchLoss, as_masks
+from tripletnet.losses.checks import positive_temperature
 from tripletnet.losses.log_sum_exp import masked_log_sum_exp, softplus
-from tripletnet.losses.supervised_contrastive import positive_temperature
 from tripletnet.registry import DISTANCES
 
 

@@ -8,13 +8,17 @@ import numpy as np
 
 from tripletnet.backend import mx
 from tripletnet.distances import Distance
-from tripletnet.errors import InputError
 from tripletnet.losses.batch import BatchLoss, as_masks
+from tripletnet.losses.checks import positive_temperature, smoothing_share
 from tripletnet.registry import DISTANCES
 
 
 def supervised_contrastive(
-    distances: Any, positives: Any, temperature: float = 0.1, largest: float = 4.0
+    distances: Any,
+    positives: Any,
+    temperature: float = 0.1,
+    largest: float = 4.0,
+    smoothing: float = 0.0,
 ) -> Any:
     """Return the supervised contrastive loss of each anchor.
 
@@ -29,6 +33,8 @@ def supervised_contrastive(
     largest : float
         The distance of opposite codes, if the distances are others than squared Euclidean: the
         cosine's place is then taken by 1 - 2 d / largest.
+    smoothing : float
+        The share, from 0 to below 1, of an anchor's target that all other images have alike.
 
     Returns
     -------
@@ -39,18 +45,27 @@ def supervised_contrastive(
     -----
     With s_ij = cos_ij / temperature, P(i) the positives of i and A(i) all images but i:
     loss_i = -1/|P(i)| * sum over p in P(i) of [s_ip - log(sum over a in A(i) of exp(s_ia))].
+    Smoothing e takes 1 - e of that, and e of the same with A(i) in the place of P(i): what label
+    smoothing does for a softmax over classes.
 
     References
     ----------
-    Khosla et al. (2020), "Supervised Contrastive Learning", NeurIPS, equation 2 (L_out).
+    Khosla et al. (2020), "Supervised Contrastive Learning", NeurIPS, equation 2 (L_out);
+    Szegedy et al. (2016), "Rethinking the Inception Architecture for Computer Vision", CVPR, for
+    the smoothing.
     """
     # cos = 1 - 2 d / largest, where the constant 1/temperature cancels between the two terms; the
     # diagonal is put out of the running for the sum
-    itself = mx.nd.eye(distances.shape[0], ctx=distances.context)
+    count = distances.shape[0]
+    itself = mx.nd.eye(count, ctx=distances.context)
     scores = distances * (-2.0 / largest / temperature) - 1e9 * itself
     log_share = mx.nd.log_softmax(scores, axis=1)
     number = positives.sum(axis=1)
-    return -(positives * log_share).sum(axis=1) / mx.nd.maximum(number, 1.0)
+    losses = -(positives * log_share).sum(axis=1) / mx.nd.maximum(number, 1.0)
+    if smoothing:
+        alike = -((1.0 - itself) * log_share).sum(axis=1) / max(count - 1, 1)
+        losses = (1.0 - smoothing) * losses + smoothing * alike * (number > 0)
+    return losses
 
 
 class SupervisedContrastive(BatchLoss):
@@ -62,6 +77,9 @@ class SupervisedContrastive(BatchLoss):
         0.1, as in the paper.
     distance : str or Distance
         Squared Euclidean by default, which is the paper's cosine for unit codes.
+    smoothing : float
+        The share, from 0 to below 1, of an anchor's target that all other images have alike; 0
+        is the paper's.
 
     Notes
     -----
@@ -69,21 +87,20 @@ class SupervisedContrastive(BatchLoss):
     """
 
     def __init__(
-        self, temperature: float = 0.1, distance: Union[str, Distance] = "squared"
+        self,
+        temperature: float = 0.1,
+        distance: Union[str, Distance] = "squared",
+        smoothing: float = 0.0,
     ) -> None:
         super().__init__()
         self.temperature = positive_temperature(temperature)
+        self.smoothing = smoothing_share(smoothing)
         self.distance: Distance = DISTANCES.choose(distance)
 
     def forward(self, codes: Any, labels: np.ndarray) -> Any:
         """Return the loss of each anchor."""
         positives, _ = as_masks(labels, codes)
         distances = self.distance.pairwise(mx.nd, codes, codes)
-        return supervised_contrastive(distances, positives, self.temperature, self.distance.largest)
-
-
-def positive_temperature(temperature: float) -> float:
-    """Return `temperature` if it is a number above 0, else raise InputError."""
-    if not temperature > 0 or not np.isfinite(temperature):
-        raise InputError(f"temperature is {temperature}: give a number above 0")
-    return float(temperature)
+        return supervised_contrastive(
+            distances, positives, self.temperature, self.distance.largest, self.smoothing
+        )

@@ -32,7 +32,10 @@ class TrainingConfig:
         The loss's name, and the name of the way its triplets are picked.
     margin, temperature
         Parameters of the losses that have such: `margin` of the triplet hinge and the contrastive
-        loss, `temperature` of the supervised contrastive loss and NT-Xent.
+        loss, `temperature` of the supervised contrastive loss, the prototypical one and NT-Xent.
+    smoothing : float
+        The share of an anchor's target that all others have alike, in the supervised contrastive
+        and the prototypical loss; the control's softmax takes it, too.
     distance : str, optional
         The name of the distance; default: the loss's own.
     soft_margin : bool
@@ -85,6 +88,7 @@ class TrainingConfig:
     mining: str = "all"
     margin: float = 1.0
     temperature: float = 0.1
+    smoothing: float = 0.0
     distance: Optional[str] = None
     soft_margin: bool = False
     average: Optional[str] = None

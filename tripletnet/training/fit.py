@@ -54,7 +54,7 @@ def make_loss(config: TrainingConfig, supervision: str = "classes") -> BatchLoss
     """
     takes = options_of(config.loss)
     parameters: dict[str, Any] = {
-        n: getattr(config, n) for n in ("margin", "temperature") if n in takes
+        n: getattr(config, n) for n in ("margin", "temperature", "smoothing") if n in takes
     }
     if supervision == "triplets" and "mining" not in takes:
         raise InputError(REMEDIES[supervision])
@@ -168,7 +168,7 @@ def fit_control(
         learning_rate = encoder.softmax_learning_rate * math.sqrt(config.batch_size / 192)
     own = config.replace(learning_rate=learning_rate)
     trainer, _ = make_trainer(
-        control, SoftmaxCrossEntropy(), images, own, label="control", **options
+        control, SoftmaxCrossEntropy(config.smoothing), images, own, label="control", **options
     )
     trainer.start()
     trainer.run()
