@@ -52,6 +52,7 @@ ROWS: list[tuple[str, str, dict[str, Any]]] = [
     ("contrastive", "all", {}),
     ("multi-similarity", "all", {}),
     ("supcon", "all", {}),
+    ("prototypical", "all", {}),
     ("nt-xent", "all", {}),
 ]
 RATES = (0.025, 0.1, 0.4)  # around 0.1, the default of all losses
