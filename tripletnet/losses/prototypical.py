@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 
 from tripletnet.backend import mx
-from tripletnet.distances import Distance
-from tripletnet.losses.batch import BatchLoss
-from tripletnet.losses.checks import positive_temperature, smoothing_share
-from tripletnet.registry import DISTANCES
+from tripletnet.losses.smoothed_softmax import SmoothedSoftmax
 
 
 def prototypical(
@@ -64,7 +61,7 @@ def prototypical(
     return -(wanted * log_share).sum(axis=1) * in_company
 
 
-class Prototypical(BatchLoss):
+class Prototypical(SmoothedSoftmax):
     """The prototypical loss: :func:`prototypical` over a batch.
 
     Parameters
@@ -81,17 +78,6 @@ class Prototypical(BatchLoss):
     -----
     Shapes: codes (N, D); output (N,), the loss of each anchor.
     """
-
-    def __init__(
-        self,
-        temperature: float = 0.1,
-        distance: Union[str, Distance] = "squared",
-        smoothing: float = 0.0,
-    ) -> None:
-        super().__init__()
-        self.temperature = positive_temperature(temperature)
-        self.smoothing = smoothing_share(smoothing)
-        self.distance: Distance = DISTANCES.choose(distance)
 
     def forward(self, codes: Any, labels: np.ndarray) -> Any:
         """Return the loss of each anchor."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 
 from tripletnet.backend import mx
-from tripletnet.distances import Distance
-from tripletnet.losses.batch import BatchLoss, as_masks
-from tripletnet.losses.checks import positive_temperature, smoothing_share
-from tripletnet.registry import DISTANCES
+from tripletnet.losses.batch import as_masks
+from tripletnet.losses.smoothed_softmax import SmoothedSoftmax
 
 
 def supervised_contrastive(
@@ -68,7 +66,7 @@ def supervised_contrastive(
     return losses
 
 
-class SupervisedContrastive(BatchLoss):
+class SupervisedContrastive(SmoothedSoftmax):
     """The supervised contrastive loss: :func:`supervised_contrastive` over a batch.
 
     Parameters
@@ -85,17 +83,6 @@ class SupervisedContrastive(BatchLoss):
     -----
     Shapes: codes (N, D); output (N,), the loss of each anchor.
     """
-
-    def __init__(
-        self,
-        temperature: float = 0.1,
-        distance: Union[str, Distance] = "squared",
-        smoothing: float = 0.0,
-    ) -> None:
-        super().__init__()
-        self.temperature = positive_temperature(temperature)
-        self.smoothing = smoothing_share(smoothing)
-        self.distance: Distance = DISTANCES.choose(distance)
 
     def forward(self, codes: Any, labels: np.ndarray) -> Any:
         """Return the loss of each anchor."""

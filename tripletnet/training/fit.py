@@ -158,7 +158,7 @@ def fit_control(
     Parameters
     ----------
     images, config, **options
-        As for :func:`fit_encoder`; the augmentation is the same.
+        As for :func:`fit_encoder`; the augmentation and the smoothing are the same.
     learning_rate : float, optional
         The control's own; default: the network's, times the root of the batch over 192.
     """
