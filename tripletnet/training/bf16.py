@@ -100,7 +100,7 @@ def _forward_in_bf16(block: mx.gluon.Block) -> Optional[Callable[..., Any]]:
     either = (nn.BatchNorm, nn.GELU, nn.Flatten, nn.AvgPool2D, nn.MaxPool2D)
     if isinstance(block, (*either, nn.GlobalAvgPool2D, nn.GlobalMaxPool2D)):
         return None
-    if isinstance(block, nn.Activation) and block._act_type in ("relu", "sigmoid", "tanh"):
+    if isinstance(block, nn.Activation) and block._act_type in ("sigmoid", "tanh"):
         return None
 
     def low(F: Any, *arrays: Any, **parameters: Any) -> Any:
@@ -113,6 +113,8 @@ def _forward_in_bf16(block: mx.gluon.Block) -> Optional[Callable[..., Any]]:
     def high(F: Any, *arrays: Any, **parameters: Any) -> Any:
         return plain(F, *(F.amp_cast(array, dtype="float32") for array in arrays), **parameters)
 
+    if isinstance(block, nn.Activation) and block._act_type == "relu":
+        return low  # rounded before or after it, the result is the same
     if isinstance(block, nn.Conv2D):
         channels = block.weight.shape[1] * block._kwargs["num_group"]
         return low if channels > _PIXELS else high
