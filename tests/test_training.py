@@ -12,6 +12,7 @@ from short_trainings import CONFIG, make_trainer, runtime_warnings, same, train
 from tripletnet.backend import mx
 from tripletnet.data.images import ImageSet
 from tripletnet.errors import InputError
+from tripletnet.networks.whitened import WhitenedNet
 from tripletnet.retrieval.encode import encode
 from tripletnet.training import (
     TrainingError,
@@ -59,6 +60,13 @@ def test_a_seed_decides_the_weights_of_the_control(striped_images):
 def test_the_control_has_the_smoothing_of_the_run(striped_images):
     smoothed = CONFIG.replace(loss="prototypical", smoothing=0.3)
     assert not same(fit_control(striped_images, CONFIG), fit_control(striped_images, smoothed))
+
+
+def test_the_control_has_a_rate_of_its_own_beside_muon(striped_images):
+    config = CONFIG.replace(network="whitened", optimizer="muon", learning_rate=0.7)
+    rate = WhitenedNet.softmax_learning_rate_beside_muon * math.sqrt(config.batch_size / 192)
+    assert rate != WhitenedNet.softmax_learning_rate * math.sqrt(config.batch_size / 192)
+    assert same(fit_control(striped_images, config), fit_control(striped_images, config, rate))
 
 
 def test_training_learns(striped_images):
@@ -275,6 +283,8 @@ def test_other_schedules_by_hand():
     assert steps == pytest.approx([1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01])
     linear = [learning_rate(step, 4, 2.0, 0.0, "linear") for step in range(4)]
     assert linear == pytest.approx([2.0, 1.525, 1.05, 0.575])
+    to_zero = [learning_rate(step, 4, 2.0, 0.0, "linear-to-zero") for step in range(4)]
+    assert to_zero == pytest.approx([2.0, 1.5, 1.0, 0.5])
     cyclic = [learning_rate(step, 8, 1.0, 0.0, "cyclic") for step in range(8)]
     assert cyclic == pytest.approx([1, 0.5] * 4)
 

@@ -112,7 +112,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--weight-decay", type=float, help="L2 penalty (default: 0.0005)")
     add("--warmup", type=float, help="share of the run in which the rate rises (default: 0.05)")
-    add("--schedule", help="cosine, linear, cyclic or step (default: cosine)")
+    add("--schedule", help="cosine, linear, linear-to-zero, cyclic or step (default: cosine)")
     add(
         "--precision",
         help="what the network computes in while it learns: fp32, bf16 or auto, which takes bf16 "

@@ -89,6 +89,8 @@ class EncoderBlock(mx.gluon.HybridBlock):
     trains_in_bf16 = False
     #: The highest learning rate of SGD for a batch of 192 when a softmax trains the layers.
     softmax_learning_rate = 0.02
+    #: The same where Muon moves the convolutions; None: no other.
+    softmax_learning_rate_beside_muon: Optional[float] = None
     #: The model of GluonCV's zoo whose weights fit the backbone; None: there is no backbone.
     backbone_model: Optional[str] = None
 

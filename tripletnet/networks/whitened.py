@@ -54,6 +54,7 @@ class WhitenedNet(EncoderBlock):
     smallest_image = 16
     trains_in_bf16 = True
     softmax_learning_rate = 0.08
+    softmax_learning_rate_beside_muon = 0.216
     takes_in = 5000
     #: Filters of each group.
     widths: tuple[int, ...] = (64, 128, 256)

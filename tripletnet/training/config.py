@@ -55,7 +55,7 @@ class TrainingConfig:
         L2 penalty on all weights, but those that Muon moves.
     warmup : float
         The share of the run, from 0 to 1, in which the learning rate rises.
-    schedule : {"cosine", "linear", "cyclic", "step"}
+    schedule : {"cosine", "linear", "linear-to-zero", "cyclic", "step"}
         How it falls afterwards.
     balance : {"classes", "images"}
         What is drawn evenly into batches.

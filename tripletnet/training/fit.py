@@ -165,7 +165,10 @@ def fit_control(
     encoder = make_encoder(config, images)
     control = Classifier(encoder, len(images.classes))
     if learning_rate is None:
-        learning_rate = encoder.softmax_learning_rate * math.sqrt(config.batch_size / 192)
+        learning_rate = encoder.softmax_learning_rate
+        if config.optimizer == "muon":
+            learning_rate = encoder.softmax_learning_rate_beside_muon or learning_rate
+        learning_rate *= math.sqrt(config.batch_size / 192)
     own = config.replace(learning_rate=learning_rate)
     trainer, _ = make_trainer(
         control, SoftmaxCrossEntropy(config.smoothing), images, own, label="control", **options

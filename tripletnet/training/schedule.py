@@ -16,6 +16,11 @@ def linear(done: float, last: float = 0.05) -> float:
     return 1.0 - (1.0 - last) * done
 
 
+def linear_to_zero(done: float) -> float:
+    """Fall from 1 to 0 in a straight line."""
+    return linear(done, 0.0)
+
+
 def step(done: float) -> float:
     """Stay at 1, and fall to a tenth at one half and again at three quarters of the run."""
     return 1.0 if done < 0.5 else 0.1 if done < 0.75 else 0.01
@@ -30,6 +35,7 @@ def cyclic(done: float, cycles: int = 4) -> float:
 SCHEDULES: dict[str, Callable[[float], float]] = {
     "cosine": cosine,
     "linear": linear,
+    "linear-to-zero": linear_to_zero,
     "cyclic": cyclic,
     "step": step,
 }
@@ -50,7 +56,7 @@ def learning_rate(
         The highest learning rate.
     warmup : float
         The share of the steps, from 0 to below 1, in which it rises.
-    schedule : {"cosine", "linear", "cyclic", "step"}
+    schedule : {"cosine", "linear", "linear-to-zero", "cyclic", "step"}
         The shape after that.
     """
     rising = warmup * steps
