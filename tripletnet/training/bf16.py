@@ -69,8 +69,8 @@ def training_precision(asked: str, network: Any, name: str, device: Optional[Any
 def traced_in(precision: str, network: mx.gluon.Block) -> Iterator[None]:
     """Let `network` compute in `precision`, "fp32" or "bf16", wherever it is traced meanwhile.
 
-    In bf16 convolutions turn to bfloat16, what follows them stays in it, and whatever is not known
-    to be able to do so gets float32 back.
+    In bf16 convolutions and ReLU turn to bfloat16, what follows them stays in it, and whatever is
+    not known to be able to do so gets float32 back.
     """
     if precision == "fp32":
         yield
@@ -114,7 +114,7 @@ def _forward_in_bf16(block: mx.gluon.Block) -> Optional[Callable[..., Any]]:
         return plain(F, *(F.amp_cast(array, dtype="float32") for array in arrays), **parameters)
 
     if isinstance(block, nn.Activation) and block._act_type == "relu":
-        return low  # rounded before or after it, the result is the same
+        return low  # the same as if the convolution behind it rounds
     if isinstance(block, nn.Conv2D):
         channels = block.weight.shape[1] * block._kwargs["num_group"]
         return low if channels > _PIXELS else high
