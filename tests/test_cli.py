@@ -132,6 +132,7 @@ def test_a_mistake_in_a_process_of_its_own(tmp_path):
             "--root tells where CIFAR-10 lies and does not go with --triplets",
         ),
         (("train", "digits", "--patience", "3"), "patience: nothing is held out"),
+        (("train", "digits", "--init", "there"), "there: not a run folder"),
         (
             ("train", "digits", "--temperature", "0.1"),
             "--temperature: the loss 'triplet' has none",

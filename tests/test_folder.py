@@ -403,6 +403,22 @@ def test_hold_out_classes_by_name(root: Path, load: Load) -> None:
         load(hold_out_classes=["a", "b", "c"])
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"hold_out_classes": ["e"]}, "hold-out class 'e' is not in the folder"),
+        ({"hold_out_classes": 4}, "hold-out of 4 classes: 2 classes have two images or more"),
+        ({"validation": 0.5, "test": 0.5}, "must be fractions whose sum is below 1"),
+    ],
+)
+def test_what_cannot_be_had_is_refused_before_anything_is_decoded(
+    root: Path, load: Load, options: dict[str, object], said: str
+) -> None:
+    fill(root, {"a": 3, "b": 3})
+    with pytest.raises(InputError, match=said):
+        load(**options, progress=lambda done, of: pytest.fail("an image was decoded"))
+
+
 def test_hold_out_classes_by_number(root: Path, load: Load) -> None:
     fill(root, {"a": 10, "b": 10, "c": 10, "d": 10, "one": 1})
     held = {tuple(load(hold_out_classes=2, seed=seed).held_out.classes) for seed in range(8)}

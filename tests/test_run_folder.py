@@ -19,7 +19,7 @@ from tripletnet.errors import InputError
 from tripletnet.networks.fingerprint import fingerprint
 from tripletnet.retrieval.encode import encode
 from tripletnet.runs import load_run
-from tripletnet.training import Trainer, TrainingConfig, fit_encoder, train_run
+from tripletnet.training import Trainer, TrainingConfig, check_initial, fit_encoder, train_run
 from tripletnet.training import run as run_module
 from tripletnet.training.callbacks import Callback
 from tripletnet.training.schedule import learning_rate
@@ -296,6 +296,8 @@ def test_a_run_can_start_from_the_weights_of_another(run_copy, tmp_path, monkeyp
         np.testing.assert_array_equal(parameter.data().asnumpy(), other.data().asnumpy())
     with pytest.raises(InputError, match="ask for the same network"):
         train_run(images, config.replace(code_size=9), tmp_path / "other", initial=folder)
+    with pytest.raises(InputError, match="its network is 'article', and this run's 'residual'"):
+        check_initial(folder, config.replace(network="residual"))
 
 
 def test_the_latest_weights_that_validation_finds_none_better_than_are_kept(
@@ -484,3 +486,5 @@ def test_minutes_are_settled_once(striped_images, tmp_path, monkeypatch):
             train_run(striped_images, CONFIG, tmp_path, minutes=1.0)
     run = train_run(striped_images, CONFIG, tmp_path, minutes=1.0, resume=True)
     assert run.description["training"]["images"] == run.description["images_seen"] == 24 * 9
+    with pytest.raises(InputError, match="minutes is 2, but the run is settled on 216 images"):
+        train_run(striped_images, CONFIG, tmp_path, minutes=2.0, resume=True)

@@ -148,7 +148,7 @@ def run(args: argparse.Namespace) -> None:
     from tripletnet.progress import stage_bars
     from tripletnet.runs import SPLIT, THRESHOLD, going_on, read_description
     from tripletnet.runtime import device
-    from tripletnet.training import TrainingConfig, train_run
+    from tripletnet.training import TrainingConfig, check_initial, train_run
     from tripletnet.training.fit import make_loss, settled
 
     fields = dataclasses.fields(TrainingConfig)
@@ -162,6 +162,8 @@ def run(args: argparse.Namespace) -> None:
         choices["images"] = earlier["training"]["images"]
     config = TrainingConfig(**{"images": 1, **choices})
     settled(config, make_loss(config, supervision), where)
+    if args.init is not None:
+        check_initial(args.init, config)
 
     stored_split = args.out / SPLIT
     with stage_bars(args.quiet) as progress:

@@ -14,7 +14,7 @@ from tripletnet.data.copies import in_several_classes, in_stricter_parts
 from tripletnet.data.decode import MAX_PIXELS, ImageError
 from tripletnet.data.images import ImageSet, Splits
 from tripletnet.data.scan import NO_IMAGE, FolderListing, LeftOut, describe_left_out, scan_folder
-from tripletnet.data.split import HELD_OUT, assign_parts, choose_held_out
+from tripletnet.data.split import HELD_OUT, assign_parts, check_fractions, choose_held_out
 from tripletnet.errors import InputError, some_of
 from tripletnet.files import PathLike
 
@@ -149,6 +149,10 @@ def load_folder(
     if strict:
         _refuse(listing.root, listing.left_out)
     _require_classes(listing, range(len(listing.classes)), listing.left_out)
+    if split is None:  # nothing is decoded for what cannot be had of all files
+        if listing.splits is None:
+            check_fractions(validation, test)
+        choose_held_out(listing.classes, listing.labels, hold_out_classes, seed)
     images = cached_images(
         listing.root,
         listing.files,

@@ -16,7 +16,7 @@ from tripletnet.data.judged import IncompleteRows, JudgedSet
 from tripletnet.data.pair_set import PairSet
 from tripletnet.data.path_table import PathTable, read_path_table
 from tripletnet.data.scan import LeftOut
-from tripletnet.data.split import split_by_hash
+from tripletnet.data.split import check_fractions, split_by_hash
 from tripletnet.data.triplet_set import TripletSet
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike
@@ -163,6 +163,7 @@ def load_judged(
             f"validation {validation:g}: all rows of {validation_file} are validated on: leave one "
             "of the two out"
         )
+    check_fractions(validation or 0.0)
     read = partial(
         read_judged,
         kind,

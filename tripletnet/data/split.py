@@ -18,6 +18,15 @@ PARTS = ("train", "validation", "test", HELD_OUT)
 _FORMAT = 1
 
 
+def check_fractions(validation: float, test: float = 0.0) -> None:
+    """Raise InputError if fractions are negative, no numbers, or leave nothing to learn from."""
+    # so that nan, of which no comparison holds, is refused
+    if not (validation >= 0 and test >= 0 and validation + test < 1):
+        raise InputError(
+            f"validation {validation} and test {test} must be fractions whose sum is below 1"
+        )
+
+
 def split_by_hash(
     hashes: Sequence[str],
     labels: np.ndarray,
@@ -57,11 +66,7 @@ def split_by_hash(
     to have one in either). An image that is added to a class moves at most three of the others
     to another part.
     """
-    # so that nan, of which no comparison holds, is refused
-    if not (validation >= 0 and test >= 0 and validation + test < 1):
-        raise InputError(
-            f"validation {validation} and test {test} must be fractions whose sum is below 1"
-        )
+    check_fractions(validation, test)
     members: dict[int, list[str]] = {}
     for content, label in dict(zip(reversed(hashes), reversed(labels.tolist()))).items():
         members.setdefault(label, []).append(content)

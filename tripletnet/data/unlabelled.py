@@ -16,7 +16,7 @@ from tripletnet.data.images import ImageSet
 from tripletnet.data.pictures import list_pictures
 from tripletnet.data.scan import NO_IMAGE, LeftOut, describe_left_out
 from tripletnet.data.source import NAMED, load_data, refuse_root_beside
-from tripletnet.data.split import split_by_hash
+from tripletnet.data.split import check_fractions, split_by_hash
 from tripletnet.data.view_set import ViewSet
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike
@@ -60,6 +60,7 @@ def load_unlabelled(
         fewer than two pictures to learn from.
     """
     refuse_root_beside(name, root)
+    check_fractions(validation)
     left_out: list[LeftOut] = []
     recipe: dict[str, Any] = {
         "kind": name,

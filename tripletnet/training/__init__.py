@@ -3,7 +3,7 @@
 from tripletnet.training.callbacks import Callback, StepResult
 from tripletnet.training.config import TrainingConfig
 from tripletnet.training.fit import fit_control, fit_encoder, images_for_minutes
-from tripletnet.training.run import TrainedRun, train_run
+from tripletnet.training.run import TrainedRun, check_initial, train_run
 from tripletnet.training.trainer import Trainer, TrainingError
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Trainer",
     "TrainingConfig",
     "TrainingError",
+    "check_initial",
     "fit_control",
     "fit_encoder",
     "images_for_minutes",

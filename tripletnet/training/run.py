@@ -162,10 +162,12 @@ def train_run(
     data["validation"] = None if validation is None else validation.identity()["sha256"]
     chosen = {**(about or {}), "initial": None if initial is None else str(initial)}
     checkpoints = Checkpoints(out, checkpoint_minutes)
+    longer = bool(earlier) and minutes is None and config.images > earlier["training"]["images"]
     if earlier:
         # the number of images that minutes came to was settled when the run was started
-        config = config.replace(images=earlier["training"]["images"]) if minutes else config
-        longer = config.images > earlier["training"]["images"]
+        _refuse_other_minutes(out, earlier, minutes)
+        if minutes is not None:
+            config = config.replace(images=earlier["training"]["images"])
         asked = config.replace(images=earlier["training"]["images"]) if longer else config
         _refuse_difference(out, earlier, asked, data, chosen)
         if earlier["finished"] and not longer:
@@ -222,6 +224,7 @@ def train_run(
             "training": config.to_json(),
             "images_seen": trainer.images_seen,
             "finished": finished,
+            "minutes": None if longer else earlier.get("minutes", minutes),
             **chosen,
         }
 
@@ -266,16 +269,42 @@ def train_run(
         return TrainedRun(out, *load_run(out, device))
 
 
+def _refuse_other_minutes(out: Path, stored: dict[str, Any], minutes: Optional[float]) -> None:
+    """Raise InputError if a run is to go on for another time than the one that it was given."""
+    if minutes is not None and stored.get("minutes", minutes) != minutes:
+        raise InputError(
+            f"{out}: minutes is {minutes:g}, but the run is settled on "
+            f"{stored['training']['images']:,} images: leave minutes out, or give more images to "
+            "lengthen it"
+        )
+
+
+def check_initial(run: PathLike, config: TrainingConfig) -> EncoderBlock:
+    """Return the encoder of the run that is to give the first weights.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it is another network than `config` names.
+    """
+    encoder, description = load_run(run)
+    named = description["network"]["name"]
+    if named != config.network:
+        raise InputError(
+            f"{run}: its network is '{named}', and this run's '{config.network}': ask for the same"
+        )
+    return encoder
+
+
 def _weights_for(
     encoder: EncoderBlock, config: TrainingConfig, run: PathLike
 ) -> dict[str, mx.gluon.Parameter]:
     """Return the weights of the encoder of another run, by the names that `encoder` has."""
-    other, description = load_run(run)
+    other = check_initial(run, config)
     if type(other) is not type(encoder) or other.arguments != encoder.arguments:
-        named = description["network"]
         raise InputError(
-            f"{run}: its encoder is {named['name']} with {named['arguments']}, and this run's is "
-            f"{config.network} with {encoder.arguments}: ask for the same network"
+            f"{run}: its encoder has {other.arguments}, and this run's {encoder.arguments}: ask "
+            "for the same network"
         )
     return other._collect_params_with_prefix()
 
