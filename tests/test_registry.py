@@ -16,7 +16,15 @@ from tripletnet.errors import InputError
 from tripletnet.losses import BatchLoss, pairwise_squared_euclidean
 from tripletnet.losses.mining import Miner, Triplets
 from tripletnet.networks import EncoderBlock
-from tripletnet.registry import DISTANCES, LOSSES, MINERS, NETWORKS, Registry
+from tripletnet.registry import (
+    DISTANCES,
+    LOSSES,
+    MINERS,
+    NETWORKS,
+    OPTIMIZERS,
+    SCHEDULES,
+    Registry,
+)
 from tripletnet.runs import load_run
 
 REGISTRIES = {
@@ -24,6 +32,8 @@ REGISTRIES = {
     "--loss": LOSSES,
     "--mining": MINERS,
     "--distance": DISTANCES,
+    "--optimizer": OPTIMIZERS,
+    "--schedule": SCHEDULES,
 }
 
 
@@ -74,6 +84,8 @@ def toys(monkeypatch):
     monkeypatch.setitem(MINERS, "toy-miner", NextOfItsClass)
     monkeypatch.setitem(DISTANCES, "toy-distance", Manhattan)
     monkeypatch.setitem(NETWORKS, "toy-network", OneLayer)
+    monkeypatch.setitem(OPTIMIZERS, "toy-optimizer", mx.optimizer.Signum)
+    monkeypatch.setitem(SCHEDULES, "toy-schedule", lambda done: 1.0)
 
 
 @pytest.mark.usefixtures("toys")
@@ -82,8 +94,9 @@ def toys(monkeypatch):
     [
         ("--loss", "toy-loss", "--margin", "0.5"),
         ("--loss", "triplet", "--mining", "toy-miner", "--distance", "toy-distance"),
+        ("--optimizer", "toy-optimizer", "--schedule", "toy-schedule"),
     ],
-    ids=["loss", "miner and distance"],
+    ids=["loss", "miner and distance", "optimizer and schedule"],
 )
 def test_the_command_line_trains_with_what_has_a_class_and_a_line(options, tmp_path, capsys):
     out = tmp_path / "run"
@@ -92,7 +105,7 @@ def test_the_command_line_trains_with_what_has_a_class_and_a_line(options, tmp_p
     args.run(args)
     assert "run folder" in capsys.readouterr().out
     chosen = json.loads((out / "run.json").read_text())["training"]
-    assert [chosen[name[2:]] for name in options[::2]] != ["triplet", "all", "squared"]
+    assert [str(chosen[name[2:]]) for name in options[::2]] == list(options[1::2])
     encoder, description = load_run(out)
     assert type(encoder) is OneLayer
     assert description["finished"]
@@ -134,9 +147,10 @@ def test_the_help_of_train_loads_nothing_heavy():
 
 
 @pytest.mark.parametrize("registry", REGISTRIES.values(), ids=lambda registry: registry.kind)
-def test_every_line_has_its_class(registry):
+def test_every_line_has_its_class_or_function(registry):
+    functions = registry in (OPTIMIZERS, SCHEDULES)
     for name, kind in registry.items():
-        assert isinstance(kind, type), name
+        assert callable(kind) if functions else isinstance(kind, type), name
 
 
 def test_a_registry_is_a_mapping_that_imports_what_is_asked_for():

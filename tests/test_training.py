@@ -13,6 +13,7 @@ from tripletnet.backend import mx
 from tripletnet.data.images import ImageSet
 from tripletnet.errors import InputError
 from tripletnet.networks.whitened import WhitenedNet
+from tripletnet.registry import SCHEDULES
 from tripletnet.retrieval.encode import encode
 from tripletnet.training import (
     TrainingError,
@@ -25,7 +26,7 @@ from tripletnet.training.callbacks import History, StepResult
 from tripletnet.training.collapse import CollapseWatch
 from tripletnet.training.fit import make_loss
 from tripletnet.training.optimizers import make_optimizer
-from tripletnet.training.schedule import SCHEDULES, learning_rate
+from tripletnet.training.schedule import learning_rate
 from tripletnet.training.sgd import MomentumSGD
 
 # --- same seed, same weights
@@ -251,6 +252,7 @@ def test_choices_that_make_no_sense_are_refused(wrong):
         ({"loss": "supcon", "temperature": math.nan}, "temperature is nan"),
         ({"loss": "supcon", "temperature": math.inf}, "temperature is inf"),
         ({"loss": "prototypical", "smoothing": 1.0}, "smoothing is 1.0"),
+        ({"loss": "triplet", "smoothing": 0.2}, "smoothing: the loss 'triplet' has none"),
     ],
 )
 def test_choices_that_do_not_fit_leave_nothing_behind(striped_images, tmp_path, changes, message):

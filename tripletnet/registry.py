@@ -1,7 +1,7 @@
-"""What can be chosen by name: one line a loss, a miner, a distance or a network.
+"""What can be chosen by name, a line each: networks, losses, miners, optimisers and so on.
 
 Only the names are here, so that ``tripletnet train --help`` can list them without MXNet: each
-class is imported when it is first asked for.
+class or function is imported when it is first asked for.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ Kind = TypeVar("Kind")
 
 
 class Registry(MutableMapping[str, "type[Kind]"], Generic[Kind]):
-    """Classes of one kind by their names.
+    """Classes of one kind, or functions, by their names.
 
     Parameters
     ----------
     kind : str
         What they are, for errors.
     entries : mapping of str to str or class
-        Where each lies, as ``"module:Class"``, or the class itself.
+        Where each lies, as ``"module:Class"`` or ``"module:function"``, or the class itself.
     families : mapping of str to str, optional
         Where lie functions that turn NAME into a class, as ``"module:function"``, for names of
         the form ``FAMILY:NAME``, which are too many to list.
@@ -146,5 +146,28 @@ DISTANCES: Registry[Distance] = Registry(
         "squared": "tripletnet.distances:SquaredEuclidean",
         "euclidean": "tripletnet.distances:Euclidean",
         "cosine": "tripletnet.distances:Cosine",
+    },
+)
+
+#: Functions and classes that make an optimiser of its options.
+OPTIMIZERS: Registry[Any] = Registry(
+    "optimizer",
+    {
+        "sgd": "tripletnet.training.sgd:MomentumSGD",
+        "nesterov": "tripletnet.training.optimizers:nesterov",
+        "adam": "tripletnet.training.optimizers:adam",
+        "muon": "tripletnet.training.muon:Muon",
+    },
+)
+
+#: How the learning rate falls: functions of the share of the run that is done to a factor.
+SCHEDULES: Registry[Any] = Registry(
+    "schedule",
+    {
+        "cosine": "tripletnet.training.schedule:cosine",
+        "linear": "tripletnet.training.schedule:linear",
+        "linear-to-zero": "tripletnet.training.schedule:linear_to_zero",
+        "cyclic": "tripletnet.training.schedule:cyclic",
+        "step": "tripletnet.training.schedule:step",
     },
 )

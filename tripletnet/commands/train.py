@@ -28,7 +28,7 @@ from tripletnet.commands.learnt_from import (
 )
 from tripletnet.errors import InputError
 from tripletnet.presets import PRESETS
-from tripletnet.registry import DISTANCES, LOSSES, MINERS, NETWORKS
+from tripletnet.registry import DISTANCES, LOSSES, MINERS, NETWORKS, OPTIMIZERS, SCHEDULES
 
 if TYPE_CHECKING:
     from tripletnet.data.examples import Examples
@@ -102,7 +102,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         help="images a step (default: 384 for cifar10, 768 for --positives, else 192)",
     )
-    add("--optimizer", help="sgd (with momentum), nesterov, adam or muon (default: sgd)")
+    add("--optimizer", help=f"{OPTIMIZERS} (default: sgd, which has momentum)")
     add("--learning-rate", type=float, help="the highest (default: 0.1; adam: 0.001)")
     add(
         "--muon-rate",
@@ -112,7 +112,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--weight-decay", type=float, help="L2 penalty (default: 0.0005)")
     add("--warmup", type=float, help="share of the run in which the rate rises (default: 0.05)")
-    add("--schedule", help="cosine, linear, linear-to-zero, cyclic or step (default: cosine)")
+    add("--schedule", help=f"how the rate falls then: {SCHEDULES} (default: cosine)")
     add(
         "--precision",
         help="what the network computes in while it learns: fp32, bf16 or auto, which takes bf16 "
@@ -211,10 +211,10 @@ def run(args: argparse.Namespace) -> None:
 def _refuse_unused(choices: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     """Raise InputError if the user gave a parameter that what is chosen does not have."""
     from tripletnet.losses import options_of
-    from tripletnet.training import TrainingConfig
+    from tripletnet.training.config import LOSS_PARAMETERS, TrainingConfig
 
     loss = choices.get("loss", TrainingConfig.loss)
-    for name in ("margin", "temperature", "smoothing"):
+    for name in LOSS_PARAMETERS:
         if given[name] is not None and name not in options_of(loss):
             raise InputError(f"--{name}: the loss '{loss}' has none: leave it out")
     if given["margin"] is not None and given["soft_margin"]:

@@ -10,9 +10,10 @@ from typing import Any, Optional, Union
 from tripletnet.data.augment import Augmentation
 from tripletnet.data.sampling import draws_images
 from tripletnet.errors import InputError
-from tripletnet.training.schedule import SCHEDULES
+from tripletnet.registry import OPTIMIZERS, SCHEDULES
 
-OPTIMIZERS = ("sgd", "nesterov", "adam", "muon")
+#: Choices that are parameters of some losses.
+LOSS_PARAMETERS = ("margin", "temperature", "smoothing")
 PRECISIONS = ("fp32", "bf16", "auto")
 
 
@@ -44,8 +45,9 @@ class TrainingConfig:
         Over which triplets the triplet loss is averaged; default: its own.
     batch_size : int
         About how many images each step takes.
-    optimizer : {"sgd", "nesterov", "adam", "muon"}
-        SGD has momentum 0.9; `nesterov` is SGD with Nesterov's momentum of 0.9; `muon` is that with
+    optimizer : str
+        A name of :data:`tripletnet.registry.OPTIMIZERS`: `sgd` has momentum 0.9; `nesterov` is SGD
+        with Nesterov's momentum of 0.9; `muon` is that with
         :class:`tripletnet.training.muon.Muon` for convolutions.
     learning_rate : float, optional
         The highest; default: the loss's own for SGD, 0.001 for Adam.
@@ -55,8 +57,8 @@ class TrainingConfig:
         L2 penalty on all weights, but those that Muon moves.
     warmup : float
         The share of the run, from 0 to 1, in which the learning rate rises.
-    schedule : {"cosine", "linear", "linear-to-zero", "cyclic", "step"}
-        How it falls afterwards.
+    schedule : str
+        How it falls afterwards, a name of :data:`tripletnet.registry.SCHEDULES`.
     balance : {"classes", "images"}
         What is drawn evenly into batches.
     flip, shift, crop, colour, hue, rotate, text, shrink, jpeg
@@ -121,14 +123,8 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if self.images < 1:
             raise InputError(f"images is {self.images}: train on 1 image or more")
-        if self.optimizer not in OPTIMIZERS:
-            raise InputError(
-                f"optimizer '{self.optimizer}' is not known: use one of {', '.join(OPTIMIZERS)}"
-            )
-        if self.schedule not in SCHEDULES:
-            raise InputError(
-                f"schedule '{self.schedule}' is not known: use one of {', '.join(SCHEDULES)}"
-            )
+        for registry, name in ((OPTIMIZERS, self.optimizer), (SCHEDULES, self.schedule)):
+            registry.named(name)  # refuses what is not known
         _ = draws_images(self.balance)  # refuses what is not known
         if self.batch_size < 4:
             raise InputError(f"batch size is {self.batch_size}: give 4 or more")

@@ -18,7 +18,7 @@ from tripletnet.training.bf16 import training_precision
 from tripletnet.training.callbacks import Callback, History, Progress, StepResult
 from tripletnet.training.checkpoint import Checkpoints
 from tripletnet.training.collapse import CollapseWatch
-from tripletnet.training.config import TrainingConfig
+from tripletnet.training.config import LOSS_PARAMETERS, TrainingConfig
 from tripletnet.training.supervision import REMEDIES, require_fit
 from tripletnet.training.trainer import Trainer
 
@@ -53,9 +53,9 @@ def make_loss(config: TrainingConfig, supervision: str = "classes") -> BatchLoss
         If the choices do not go together; the message lists those that do.
     """
     takes = options_of(config.loss)
-    parameters: dict[str, Any] = {
-        n: getattr(config, n) for n in ("margin", "temperature", "smoothing") if n in takes
-    }
+    parameters: dict[str, Any] = {n: getattr(config, n) for n in LOSS_PARAMETERS if n in takes}
+    if config.smoothing and "smoothing" not in takes:  # which the control would take
+        raise InputError(f"smoothing: the loss '{config.loss}' has none: leave it out")
     if supervision == "triplets" and "mining" not in takes:
         raise InputError(REMEDIES[supervision])
     if supervision == "pairs" and "given_pairs" in takes:

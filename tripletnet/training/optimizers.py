@@ -1,21 +1,22 @@
-"""The optimisers that can be chosen by name."""
+"""The optimisers that can be chosen by name, beside those that have a file of their own."""
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Callable
+from typing import Any
 
 from tripletnet.backend import mx
+from tripletnet.registry import OPTIMIZERS
 from tripletnet.training.config import TrainingConfig
-from tripletnet.training.muon import Muon
-from tripletnet.training.sgd import MomentumSGD
 
-_MAKERS: dict[str, Callable[..., mx.optimizer.Optimizer]] = {
-    "sgd": MomentumSGD,
-    "nesterov": partial(mx.optimizer.NAG, momentum=0.9),
-    "adam": mx.optimizer.Adam,
-    "muon": Muon,
-}
+
+def nesterov(**options: Any) -> mx.optimizer.Optimizer:
+    """Return SGD with Nesterov's momentum of 0.9."""
+    return mx.optimizer.NAG(momentum=0.9, **options)
+
+
+def adam(**options: Any) -> mx.optimizer.Optimizer:
+    """Return Adam."""
+    return mx.optimizer.Adam(**options)
 
 
 def make_optimizer(config: TrainingConfig, step: int = 0) -> mx.optimizer.Optimizer:
@@ -29,6 +30,6 @@ def make_optimizer(config: TrainingConfig, step: int = 0) -> mx.optimizer.Optimi
         How many steps are done, by which Adam corrects its bias.
     """
     own = {"rate": config.muon_rate} if config.optimizer == "muon" else {}
-    return _MAKERS[config.optimizer](
+    return OPTIMIZERS[config.optimizer](
         learning_rate=config.learning_rate, wd=config.weight_decay, begin_num_update=step, **own
     )

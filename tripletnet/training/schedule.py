@@ -1,9 +1,14 @@
-"""How the learning rate goes over a run: each shape is a function of the share that is done."""
+"""How the learning rate goes over a run.
+
+Each shape is a function of the share that is done, and has a line in
+:data:`tripletnet.registry.SCHEDULES`.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import Callable
+
+from tripletnet.registry import SCHEDULES
 
 
 def cosine(done: float) -> float:
@@ -31,16 +36,6 @@ def cyclic(done: float, cycles: int = 4) -> float:
     return cosine(done * cycles % 1.0)
 
 
-#: The shapes that can be chosen by name: share of the run done, from 0 to 1, to a factor.
-SCHEDULES: dict[str, Callable[[float], float]] = {
-    "cosine": cosine,
-    "linear": linear,
-    "linear-to-zero": linear_to_zero,
-    "cyclic": cyclic,
-    "step": step,
-}
-
-
 def learning_rate(
     step: int, steps: int, peak: float, warmup: float = 0.05, schedule: str = "cosine"
 ) -> float:
@@ -56,8 +51,8 @@ def learning_rate(
         The highest learning rate.
     warmup : float
         The share of the steps, from 0 to below 1, in which it rises.
-    schedule : {"cosine", "linear", "linear-to-zero", "cyclic", "step"}
-        The shape after that.
+    schedule : str
+        The shape after that, a name of :data:`tripletnet.registry.SCHEDULES`.
     """
     rising = warmup * steps
     if step < rising:
