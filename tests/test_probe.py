@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from tripletnet.errors import InputError
 from tripletnet.evaluation import SVMProbe
+from tripletnet.evaluation.preconditioner import RowProducts
 from tripletnet.evaluation.squared_hinge import SquaredHinge, scipy_on_one_thread
 
 
@@ -73,7 +74,7 @@ def test_codes_that_can_be_separated_are_solved_to_the_end(count, C):
     codes /= np.linalg.norm(codes, axis=1, keepdims=True)
     held = np.arange(count) % 5 == 0
     hinge = SquaredHinge(codes.astype(np.float64), labels, 4).without(held)
-    solution = hinge.minimise(C, tol=1e-8)
+    solution = hinge.minimise(C, tol=1e-10)
     assert solution.solved.all()
     rival = LinearSVC(C=C, tol=1e-9, max_iter=1_000_000).fit(codes[~held], labels[~held])
     for k in range(4):
@@ -83,6 +84,33 @@ def test_codes_that_can_be_separated_are_solved_to_the_end(count, C):
     value, gradient = hinge.value_and_gradient(solution.weights, C)
     np.testing.assert_array_equal(value, solution.objective)
     assert np.abs(gradient).max() < 1e-4 * np.abs(solution.weights).max()
+
+
+@pytest.mark.parametrize("count", [3, 40, 400])
+@pytest.mark.parametrize("C", [0.1, 1000.0])
+def test_coordinates_bring_the_hessian_near_to_the_identity(count, C):
+    codes, _ = clustered(count, 60)
+    coordinates = RowProducts(codes).coordinates(C)
+    weights = np.random.default_rng(1).standard_normal((61, 2))
+    np.testing.assert_allclose(coordinates.weights(coordinates.point(weights)), weights, atol=1e-4)
+    to_weights, to_gradient = coordinates.weights(np.eye(61)), coordinates.gradient(np.eye(61))
+    np.testing.assert_allclose(to_weights.T, to_gradient, atol=1e-4)
+    rows = np.hstack([codes, np.ones((count, 1))])
+    hessian = np.eye(61) + 2 * C * 0.1 * rows.T @ rows
+    before = np.linalg.cond(hessian)
+    after = np.linalg.cond(to_gradient @ hessian @ to_weights)
+    assert after == pytest.approx(1, rel=0.01) if C > 1 else after < min(2 + before / 8, 12)
+
+
+def test_the_largest_directions_are_those_of_the_products():
+    random = np.random.default_rng(0)
+    scales = 10.0 ** -np.arange(100)
+    codes = (random.standard_normal((300, 100)) * scales).astype(np.float32)
+    rows = np.hstack([codes, np.ones((300, 1))])
+    C = 1e-3
+    hessian = np.eye(101) + 2 * C * 0.1 * rows.T @ rows
+    directions = RowProducts(codes).coordinates(C).weights(np.eye(101))
+    np.testing.assert_allclose(directions @ hessian @ directions, np.eye(101), atol=1e-3)
 
 
 def test_two_classes_are_one_problem(digits):

@@ -15,16 +15,12 @@ from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
-from scipy.linalg import solve_triangular
 from scipy.optimize import brentq, minimize
 from threadpoolctl import ThreadpoolController
 
+from tripletnet.evaluation.preconditioner import RowProducts, factor, gram, solve, with_one
+
 BLOCK_FLOATS = 2**21
-# Rows that are enough to know the Hessian by, for each of its columns.
-SAMPLE = 8
-# Of all rows, about how many lie within the margin: it only scales the first preconditioner, and
-# anything between 0.05 and 0.5 takes as many steps.
-WITHIN_MARGIN = 0.1
 # Steps for all classes together, after which each goes on alone if any still gains; fewer where
 # there are at most twice as many rows as columns, so that Newton's steps are cheap. Steps without
 # gain that end either.
@@ -72,12 +68,13 @@ class SquaredHinge:
     All classes are one smooth problem for SciPy's L-BFGS-B, so that each step reads the rows once
     for two matrix products, in their own precision; sums run in double precision. The steps are
     taken in coordinates in which the Hessian, I + 2 C X'X over the rows within the margin, is near
-    to the identity: those of the Cholesky factor of I + 2 C p X'X with a constant p and a sample of
-    the rows. On 50,000 codes of 1,024 numbers this ends after some 20 steps for any C from 0.01 to
-    100, where it takes hundreds in the plain coordinates. Where it does not, mostly on few rows
-    that are separable, each class goes on alone by Newton's method on the rows within its margin
-    with exact line search, mostly for one to five steps. Where these are fewer than the columns,
-    it is their Gram matrix that is solved for.
+    to the identity, see :mod:`tripletnet.evaluation.preconditioner`. They end when no problem can
+    gain more than `tol` of its value: its curvature is 1 or more everywhere, so that it gains half
+    its squared gradient at the most. On 50,000 codes of 1,024 numbers this ends after some 20 steps
+    for any C from 0.01 to 100, where it takes hundreds in the plain coordinates. Where it does not,
+    mostly on few rows that are separable, each class goes on alone by Newton's method on the rows
+    within its margin with exact line search, mostly for one to five steps. Where these are fewer
+    than the columns, it is their Gram matrix that is solved for.
 
     References
     ----------
@@ -90,7 +87,7 @@ class SquaredHinge:
         self.positive = positive
         self.problems = problems
         self._held: Optional[np.ndarray] = None
-        self._gram = self._gram_of(np.arange(len(rows)))
+        self._products = RowProducts(rows)
 
     def without(self, held: np.ndarray) -> SquaredHinge:
         """Return the same problems with some rows held out, given as (N,) bool; shares the rows."""
@@ -135,17 +132,18 @@ class SquaredHinge:
         start : ndarray of float64, shape (D + 1, K), optional
             Where to start, for example the solution for another C. Default: zeros.
         tol : float
-            A problem is solved when the last few steps, at least five, changed its objective by no
-            more than `tol` of its value, or when a step of Newton's method had no more to gain.
+            A problem is solved when it can gain no more than `tol` of its value, when the last few
+            steps, at least five, changed it by no more, or when a step of Newton's method had no
+            more to gain.
         max_iter : int
             Stop after so many steps in any case.
         """
+        columns = self.rows.shape[1] + 1
         if start is None:
-            start = np.zeros((len(self._gram), self.problems))
-        factor = _factor(WITHIN_MARGIN * self._gram, C)
-        few = len(self.rows) <= 2 * len(self._gram)
+            start = np.zeros((columns, self.problems))
+        few = len(self.rows) <= 2 * columns
         most = min(max_iter, TOGETHER_FEW if few else TOGETHER)
-        together = self._descend(C, start, factor, tol, most)
+        together = self._descend(C, start, tol, most)
         if together.solved.all() or together.steps >= max_iter:
             return together
         left = max_iter - together.steps
@@ -180,12 +178,6 @@ class SquaredHinge:
                 slack[self._held[part]] = 0
             yield part, slack, own
 
-    def _gram_of(self, chosen: np.ndarray) -> np.ndarray:
-        """Return about X'X of the chosen rows with a one appended, (D + 1, D + 1) float64."""
-        every = max(1, len(chosen) // (SAMPLE * (self.rows.shape[1] + 1)))
-        sample = _with_one(self.rows[chosen[::every]])
-        return sample.T @ sample * every
-
     def _only(self, problem: int) -> SquaredHinge:
         """Return one of the problems."""
         other = copy.copy(self)
@@ -193,40 +185,46 @@ class SquaredHinge:
         other.problems = 1
         return other
 
-    def _descend(
-        self, C: float, start: np.ndarray, factor: np.ndarray, tol: float, max_iter: int
-    ) -> Solution:
-        """Take steps in the coordinates of a Cholesky factor until all problems are solved."""
-        value = start  # the objectives at the point tried last
-        history: list[np.ndarray] = []  # and at the end of each step
+    def _descend(self, C: float, start: np.ndarray, tol: float, max_iter: int) -> Solution:
+        """Take steps in better coordinates until all problems are solved."""
+        coordinates = self._products.coordinates(C)
+        # weights, objectives, and what these can gain at the most: of the point tried last, and of
+        # the end of the last step
+        tried: tuple[np.ndarray, ...] = ()
+        reached: tuple[np.ndarray, ...] = ()
+        history: list[np.ndarray] = []  # the objectives at the end of each step
 
         def evaluate(point: np.ndarray) -> tuple[float, np.ndarray]:
-            nonlocal value
-            weights = _solve(factor, point.reshape(start.shape), trans="T")
+            nonlocal tried, reached
+            weights = coordinates.weights(point.reshape(start.shape))
             value, gradient = self.value_and_gradient(weights, C)
-            return float(value.sum()), _solve(factor, gradient).ravel()
+            tried = weights, value, 0.5 * np.einsum("dk,dk->k", gradient, gradient)
+            reached = reached or tried
+            return float(value.sum()), coordinates.gradient(gradient).ravel()
 
         def solved() -> np.ndarray:
+            _, value, gain = reached
             back = max(PATIENCE, len(history) // 3)
-            if len(history) <= back:
-                return np.zeros(self.problems, bool)
-            return np.abs(history[-1 - back] - history[-1]) <= tol * history[-1]
+            if len(history) > back:
+                gain = np.minimum(gain, np.abs(history[-1 - back] - history[-1]))
+            return gain <= tol * value
 
-        def stop_when_solved(_: np.ndarray) -> None:
-            history.append(value)
+        def end_step(_: np.ndarray) -> None:
+            nonlocal reached
+            reached = tried
+            history.append(reached[1])
             if solved().all():
                 raise StopIteration
 
-        found = minimize(
+        minimize(
             evaluate,
-            (factor.T @ start).ravel(),
+            coordinates.point(start).ravel(),
             jac=True,
             method="L-BFGS-B",
-            callback=stop_when_solved,
+            callback=end_step,
             options={"maxiter": max_iter, "ftol": 0, "gtol": 0},
         )
-        weights = _solve(factor, found.x.reshape(start.shape), trans="T")
-        return Solution(weights, self.value_and_gradient(weights, C)[0], found.nit, solved())
+        return Solution(reached[0], reached[1], len(history), solved())
 
     def _finish(self, C: float, start: np.ndarray, tol: float, max_iter: int) -> Solution:
         """Solve the one problem by Newton's method."""
@@ -248,14 +246,14 @@ class SquaredHinge:
         slacks = self._slacks(weights)
         within = np.concatenate([part.start + np.flatnonzero(slack) for part, slack, _ in slacks])
         if len(within) >= len(weights):
-            factor = _factor(self._gram_of(within), C)
-            return -_solve(factor, _solve(factor, gradient), trans="T")
+            lower = factor(gram(self.rows, within), C)
+            return -solve(lower, solve(lower, gradient), trans="T")
         if not len(within):  # LAPACK before 3.10 takes no empty factor
             return -gradient
         # few rows: H^-1 = I - 2 C X' (I + 2 C X X')^-1 X
-        rows = _with_one(self.rows[within])
-        factor = _factor(rows @ rows.T, C)
-        inner = _solve(factor, _solve(factor, rows @ gradient), trans="T")
+        rows = with_one(self.rows[within])
+        lower = factor(rows @ rows.T, C)
+        inner = solve(lower, solve(lower, rows @ gradient), trans="T")
         return 2 * C * (rows.T @ inner) - gradient
 
     def _share_of(self, step: np.ndarray, weights: np.ndarray, C: float) -> float:
@@ -278,27 +276,6 @@ class SquaredHinge:
         # else there is nothing to gain but rounding, or the numbers are too large
         falling = slope(0.0) < 0 <= slope(upper)
         return float(brentq(slope, 0.0, upper, xtol=1e-9)) if falling else 0.0
-
-
-def _with_one(rows: np.ndarray) -> np.ndarray:
-    """Return rows with a one appended, float64."""
-    longer = np.ones((len(rows), rows.shape[1] + 1))
-    longer[:, :-1] = rows
-    return longer
-
-
-def _factor(gram: np.ndarray, C: float) -> np.ndarray:
-    """Return the lower Cholesky factor of I + 2 C gram."""
-    matrix = 2 * C * gram
-    # where codes are so large that 1 is lost in rounding, what is not lost
-    lost = len(matrix) * np.finfo(matrix.dtype).eps * matrix.trace()
-    matrix[np.diag_indices_from(matrix)] += 1 + lost
-    return np.linalg.cholesky(matrix)
-
-
-def _solve(factor: np.ndarray, values: np.ndarray, trans: str = "N") -> np.ndarray:
-    """Solve for a lower Cholesky factor, or its transpose ("T")."""
-    return solve_triangular(factor, values, lower=True, trans=trans, check_finite=False)
 
 
 def scipy_on_one_thread() -> AbstractContextManager[Any]:
