@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tripletnet.commands.learnt_from import choose
 from tripletnet.presets import PRESETS
 
 TRIPLETNET = [sys.executable, "-m", "tripletnet"]
@@ -205,6 +206,21 @@ def test_a_preset_gives_way_to_what_is_asked_for_and_to_what_the_data_are(tmp_pa
     assert (training["images"], training["batch_size"]) == (600, 200)
     # a mirrored digit is another sign
     assert not training["flip"] and not training["mirror"]
+
+
+def test_what_a_preset_chose_for_its_loss_and_optimiser_is_for_these_alone():
+    def chosen(**given):
+        return choose("cifar10", "fast", given)
+
+    fast = PRESETS["fast"]
+    assert chosen() == {**PRESETS["article"], **fast}
+    assert chosen(loss=fast["loss"], optimizer=fast["optimizer"]) == chosen()
+    other = chosen(loss="triplet", optimizer="adam", margin=0.5)
+    assert not {"temperature", "smoothing", "learning_rate"} & other.keys()
+    assert (other["margin"], other["schedule"]) == (0.5, fast["schedule"])
+    own = chosen(loss="supcon", temperature=0.3, optimizer="sgd", learning_rate=0.01)
+    assert (own["temperature"], own["learning_rate"]) == (0.3, 0.01)
+    assert "smoothing" not in own
 
 
 def test_two_runs_with_one_seed_are_identical(tmp_path):

@@ -245,8 +245,16 @@ def choose(kind: str, named: Optional[str], given: Mapping[str, Any]) -> dict[st
     given : mapping
         Choices of the user; None where there is none.
     """
+    from tripletnet.training.config import LOSS_PARAMETERS
+
     own = {name: choice for name, choice in given.items() if choice is not None}
-    choices = {**DEFAULTS[kind], **({} if named is None else preset(named)), **own}
+    usual = {**DEFAULTS[kind], **({} if named is None else preset(named))}
+    # what was chosen for one loss or optimiser says nothing of another
+    made_for = {"loss": LOSS_PARAMETERS, "optimizer": ("learning_rate", "muon_rate")}
+    for name, parameters in made_for.items():
+        if name in own and own[name] != usual.get(name):
+            usual = {key: choice for key, choice in usual.items() if key not in parameters}
+    choices = {**usual, **own}
     if not choices.get("flip", True) and "mirror" not in own:
         choices.pop("mirror", None)  # a preset's, but a mirrored image is another one here
     return choices
