@@ -236,6 +236,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 def choose(kind: str, named: Optional[str], given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the choices of training: what is given, else the preset's, else those of the data.
 
+    Parameters that a preset or the data chose for a loss or an optimiser fall away where another
+    one is given.
+
     Parameters
     ----------
     kind : str

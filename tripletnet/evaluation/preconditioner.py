@@ -58,7 +58,8 @@ class RowProducts:
 
     @cached_property
     def _trace(self) -> float:
-        return float(np.einsum("nd,nd->", self._rows, self._rows)) + len(self._rows)
+        squares = np.einsum("nd,nd->n", self._rows, self._rows)
+        return float(squares.sum(dtype=np.float64)) + len(self._rows)
 
     @cached_property
     def _gram(self) -> np.ndarray:
