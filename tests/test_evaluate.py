@@ -292,3 +292,9 @@ def test_the_runs_images_are_known_by_what_they_are(trained, folder, tmp_path, c
         run(run_folder, data, "--out", tmp_path / "r", "--quiet", *options)
         assert own.read_bytes() == before
         assert "threshold was left as it is" in capsys.readouterr().out
+    # a data set of a fixed content, of which there are copies
+    described = json.loads((run_folder / "run.json").read_text("utf-8"))
+    described["source"]["kind"] = "cifar10"
+    (run_folder / "run.json").write_text(json.dumps(described), "utf-8")
+    with pytest.warns(UserWarning, match="trained on another copy of it .* give its folder as"):
+        run(run_folder, fewer, "--out", tmp_path / "r", "--quiet")

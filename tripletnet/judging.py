@@ -142,6 +142,7 @@ def judge_run(
     loaded = load_encoder(run, precision, device)
     encoder, description = loaded.encode, loaded.description
     parts = _parts(run, data, description)
+    known_images = _are_the_runs_images(parts.train, description)
 
     def codes(images: ImageSet, part: str, first_label: int = 0) -> Codes:
         found = encode(encoder, images, device=device, progress=_stage(progress, part))
@@ -165,19 +166,36 @@ def judge_run(
     if judgement.threshold is None:
         return judgement
     squared = judgement.threshold.squared(measure)
-    told = _store_threshold(run, squared, parts.train, loaded)
+    told = _store_threshold(run, squared, known_images, loaded)
     return replace(judgement, notes=(told, *judgement.notes))
 
 
+def _are_the_runs_images(train: Optional[ImageSet], description: dict[str, Any]) -> bool:
+    """Return whether the run was trained on these images; warn of another copy of a data set."""
+    if train is None:
+        return False
+    trained_on, found = description["data"], train.identity()
+    if found["sha256"] == trained_on["sha256"]:
+        return True
+    same_name = found["dataset"] == trained_on["dataset"]
+    if same_name and description.get("source", {}).get("kind") == "cifar10":
+        warnings.warn(
+            f"{train.name}: the run was trained on another copy of it than is judged here: give "
+            "its folder as root (or TRIPLETNET_DATA)",
+            stacklevel=3,
+        )
+    return False
+
+
 def _store_threshold(
-    run: Path, threshold: Threshold, train: Optional[ImageSet], encoder: RunEncoder
+    run: Path, threshold: Threshold, known_images: bool, encoder: RunEncoder
 ) -> str:
     """Make a threshold the run's own where it is; return what was done, a sentence."""
     description = encoder.description
     kept = "The run's own threshold was left as it is, as"
     if not description["classes"]:
         return f"{kept} what a run without classes calls the same is not what classes do."
-    if train is None or train.identity()["sha256"] != description["data"]["sha256"]:
+    if not known_images:
         return f"{kept} these are not the images that the run was trained on."
     if encoder.precision != "fp32":
         return f"{kept} the encoder computed in {encoder.precision}."
