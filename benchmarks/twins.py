@@ -79,18 +79,19 @@ class WhitenedTwin(Twin):
     """`tripletnet.networks.whitened.WhitenedNet`."""
 
     widths: tuple[int, ...] = (64, 128, 256)
+    activation: type[nn.Module] = nn.GELU
 
     def make_layers(self, ours: EncoderBlock) -> nn.Module:
         stride = max(1, ours.image_size // 32)
         first = nn.Conv2d(3, 32, 3 * stride, stride, bias=False)
         first.weight.requires_grad_(False)
-        layers: list[nn.Module] = [first, nn.GELU()]
+        layers: list[nn.Module] = [first, self.activation()]
         channels = 32
         for filters in self.widths:
             layers += [nn.Conv2d(channels, filters, 3, padding=1, bias=False), nn.MaxPool2d(2)]
-            layers += _norm_and_gelu(filters)
+            layers += [_norm(filters), self.activation()]
             layers += [nn.Conv2d(filters, filters, 3, padding=1, bias=False)]
-            layers += _norm_and_gelu(filters)
+            layers += [_norm(filters), self.activation()]
             channels = filters
         layers += [nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(channels, ours.code_size)]
         return nn.Sequential(*layers)
@@ -102,10 +103,17 @@ class WideWhitenedTwin(WhitenedTwin):
     widths = (64, 256, 256)
 
 
+class RectifiedWhitenedTwin(WhitenedTwin):
+    """`tripletnet.networks.whitened.RectifiedWhitenedNet`."""
+
+    activation = nn.ReLU
+
+
 TWINS: dict[str, type[Twin]] = {
     "article": ArticleTwin,
     "residual": ResidualTwin,
     "whitened": WhitenedTwin,
+    "whitened-relu": RectifiedWhitenedTwin,
     "whitened-wide": WideWhitenedTwin,
 }
 
@@ -145,11 +153,11 @@ def _convolution(
     ]
 
 
-def _norm_and_gelu(filters: int) -> list[nn.Module]:
-    """Return batch normalisation that shifts but does not scale, and GELU."""
+def _norm(filters: int) -> nn.Module:
+    """Return batch normalisation that shifts but does not scale."""
     norm = nn.BatchNorm2d(filters, momentum=0.2)  # of what is new, where Gluon's is of what is old
     norm.weight.requires_grad_(False)
-    return [norm, nn.GELU()]
+    return norm
 
 
 def _weights(module: nn.Module) -> list[torch.Tensor]:

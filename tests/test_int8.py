@@ -186,7 +186,7 @@ def test_codes_after_a_relu(pixels):
     assert (made.quantised.block()(batch).asnumpy() >= 0).all()
 
 
-@pytest.mark.parametrize("name", ["whitened"])
+@pytest.mark.parametrize("name", ["whitened", "whitened-relu"])
 def test_networks_of_the_presets(name, pixels):
     network = ready(NETWORKS[name], pixels)
     made = make_int8(network, "f", Calibration(pixels))
@@ -207,6 +207,17 @@ def test_what_the_int8_network_is_made_of(pixels, vnni, monkeypatch):
     assert operators(graph) == first + [convolution] * 3 + flat
     names = [name for name in made.quantised.parameters if name.endswith("weight_quantize")]
     assert [made.quantised.parameters[name].dtype for name in names] == [np.int8]
+
+
+def test_between_its_layers_relus_and_max_pooling_leave_nothing_in_float(pixels):
+    made = make_int8(ready(NETWORKS["whitened-relu"], pixels), "f", Calibration(pixels))
+    assert made.quantised is not None
+    graph = Graph(mx.sym.load_json(made.quantised.graph), made.quantised.parameters)
+    convolution, pooling = "_sg_mkldnn_conv", "_contrib_quantized_pooling"
+    layers = [convolution, *[convolution, pooling, convolution] * 3, pooling]
+    flat = ["_contrib_quantized_flatten", "_sg_mkldnn_fully_connected", "L2Normalization"]
+    found = operators(graph)
+    assert found[found.index(convolution) :] == layers + flat
 
 
 def test_a_network_that_cannot_be_quantised(pixels):

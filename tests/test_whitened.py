@@ -88,8 +88,17 @@ def test_training_takes_images_in_and_leaves_the_first_layer(striped_images, con
 
 
 @pytest.mark.parametrize(
-    ("name", "widths"), [("whitened", (64, 128, 256)), ("whitened-wide", (64, 256, 256))]
+    ("name", "widths", "activation"),
+    [
+        ("whitened", (64, 128, 256), "GELU"),
+        ("whitened-relu", (64, 128, 256), "Activation"),
+        ("whitened-wide", (64, 256, 256), "GELU"),
+    ],
 )
-def test_widths(name, widths):
+def test_widths_and_activations(name, widths, activation):
     layers = get_network(name).layers
     assert tuple(layers[i].weight.shape[0] for i in (2, 9, 16)) == widths
+    nn = mx.gluon.nn
+    activations = [layer for layer in layers if isinstance(layer, (nn.Activation, nn.GELU))]
+    assert [type(layer).__name__ for layer in activations] == [activation] * 7
+    assert {getattr(layer, "_act_type", "relu") for layer in activations} == {"relu"}

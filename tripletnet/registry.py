@@ -109,6 +109,7 @@ NETWORKS: Registry[EncoderBlock] = Registry(
         "article": "tripletnet.networks.triplet_cnn:TripletCNN",
         "residual": "tripletnet.networks.residual:ResidualNet",
         "whitened": "tripletnet.networks.whitened:WhitenedNet",
+        "whitened-relu": "tripletnet.networks.whitened:RectifiedWhitenedNet",
         "whitened-wide": "tripletnet.networks.whitened:WideWhitenedNet",
         "deep-ranking": "tripletnet.networks.deep_ranking:DeepRanking",
     },

@@ -58,6 +58,8 @@ class WhitenedNet(EncoderBlock):
     takes_in = 5000
     #: Filters of each group.
     widths: tuple[int, ...] = (64, 128, 256)
+    #: What stands where GELU is told of: "gelu" or "relu".
+    activation = "gelu"
 
     def make_layers(self) -> mx.gluon.HybridBlock:
         """Return the whitening layer, the groups, the pooling and the dense layer."""
@@ -66,14 +68,20 @@ class WhitenedNet(EncoderBlock):
         stride = max(1, self.image_size // 32)
         channels = 2 * _COMPONENTS
         patch = _PATCH * stride
-        layers.add(nn.Conv2D(channels, patch, stride, in_channels=3, use_bias=False), nn.GELU())
+        layers.add(nn.Conv2D(channels, patch, stride, in_channels=3, use_bias=False))
+        layers.add(self._activation())
         layers[0].weight.grad_req = "null"
         for filters in self.widths:
-            layers.add(_convolution(filters, channels), nn.MaxPool2D(2), *_norm_and_gelu(filters))
-            layers.add(_convolution(filters, filters), *_norm_and_gelu(filters))
+            layers.add(_convolution(filters, channels), nn.MaxPool2D(2), _norm(filters))
+            layers.add(self._activation())
+            layers.add(_convolution(filters, filters), _norm(filters), self._activation())
             channels = filters
         layers.add(nn.GlobalMaxPool2D(), nn.Flatten(), nn.Dense(self.code_size, in_units=channels))
         return layers
+
+    def _activation(self) -> mx.gluon.HybridBlock:
+        nn = mx.gluon.nn
+        return nn.GELU() if self.activation == "gelu" else nn.Activation(self.activation)
 
     def take_in(self, pixels: np.ndarray) -> None:
         """Set the first layer to whiten patches of `pixels`."""
@@ -95,6 +103,18 @@ class WideWhitenedNet(WhitenedNet):
     """
 
     widths = (64, 256, 256)
+
+
+class RectifiedWhitenedNet(WhitenedNet):
+    """:class:`WhitenedNet` with ReLU for GELU, which in int8 is as fast as its convolutions.
+
+    Notes
+    -----
+    As many multiply-adds. A ReLU is a part of the convolution before it, in 8 bits as well, where
+    MXNet computes a GELU by way of float32.
+    """
+
+    activation = "relu"
 
 
 def whitening_filters(
@@ -168,8 +188,7 @@ def _convolution(filters: int, channels: int) -> mx.gluon.HybridBlock:
     )
 
 
-def _norm_and_gelu(filters: int) -> tuple[mx.gluon.HybridBlock, ...]:
-    nn = mx.gluon.nn
-    norm = nn.BatchNorm(in_channels=filters, scale=False, momentum=0.8)
+def _norm(filters: int) -> mx.gluon.HybridBlock:
+    norm = mx.gluon.nn.BatchNorm(in_channels=filters, scale=False, momentum=0.8)
     norm.beta.lr_mult, norm.beta.wd_mult = _FASTER, 1 / _FASTER
-    return norm, nn.GELU()
+    return norm
