@@ -16,8 +16,9 @@ from benchmarks.rivals import TORCH_WAYS, make_all, named, require
 from tripletnet.backend import mx
 from tripletnet.losses import RandomTriplets
 from tripletnet.networks import EncoderBlock
-from tripletnet.training.bf16 import has_bf16_units, traced_in
+from tripletnet.training.bf16 import has_bf16_units
 from tripletnet.training.sgd import MomentumSGD
+from tripletnet.training.tracing import traced_in
 
 #: Takes a batch, (N, 3, H, W) uint8, anchors first, then sames, then diffs. Queues a step or takes
 #: it, and returns what gives its loss and waits for it.

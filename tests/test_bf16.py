@@ -11,9 +11,10 @@ from tripletnet.backend import mx
 from tripletnet.errors import InputError
 from tripletnet.networks import get_network
 from tripletnet.registry import NETWORKS
-from tripletnet.training import Trainer, TrainingConfig, bf16, fit_control, train_run
-from tripletnet.training.bf16 import has_bf16_units, traced_in, training_precision
+from tripletnet.training import Trainer, TrainingConfig, bf16, fit_control, tracing, train_run
+from tripletnet.training.bf16 import has_bf16_units, training_precision
 from tripletnet.training.fit import make_encoder, make_loss
+from tripletnet.training.tracing import traced_in
 
 units = pytest.mark.skipif(
     not has_bf16_units(), reason="the processor has no bfloat16 units (avx512_bf16 or amx_bf16)"
@@ -128,7 +129,7 @@ def test_an_error_inside_leaves_the_layers_as_they_were():
     network = get_network("residual", code_size=8)
     with pytest.raises(ZeroDivisionError), traced_in("bf16", network):
         raise ZeroDivisionError
-    assert not any("hybrid_forward" in vars(layer) for layer in bf16._layers(network))
+    assert not any("hybrid_forward" in vars(layer) for layer in tracing._layers(network))
 
 
 @pytest.mark.parametrize("before", ["fp32", "bf16", None])

@@ -272,7 +272,7 @@ CONVOLVE = """
 import os
 import numpy as np
 from tripletnet.backend import mx
-from tripletnet.training.bf16 import _BF16
+from tripletnet.training.tracing import _BF16
 image = np.arange(800.0).reshape(1, 32, 5, 5) % 7
 kernels = np.arange(9216.0).reshape(32, 32, 3, 3) % 3
 low = [mx.nd.amp_cast(mx.nd.array(a), dtype=_BF16) for a in (image, kernels)]

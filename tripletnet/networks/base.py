@@ -85,7 +85,7 @@ class EncoderBlock(mx.gluon.HybridBlock):
     photo_size = 64
     #: How many training examples :meth:`take_in` is to be shown; most networks need none.
     takes_in = 0
-    #: Whether training may compute it in bfloat16, see :mod:`tripletnet.training.bf16`.
+    #: Whether training may compute it in bfloat16, see :mod:`tripletnet.training.tracing`.
     trains_in_bf16 = False
     #: The highest learning rate of SGD for a batch of 192 when a softmax trains the layers.
     softmax_learning_rate = 0.02

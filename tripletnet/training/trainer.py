@@ -20,13 +20,14 @@ from tripletnet.losses import BatchLoss
 from tripletnet.losses.batch_statistics import BatchStatistics
 from tripletnet.networks import EncoderBlock, WithNorms
 from tripletnet.training.backbone import Backbone
-from tripletnet.training.bf16 import traced_in, training_precision
+from tripletnet.training.bf16 import training_precision
 from tripletnet.training.callbacks import Callback, StepResult
 from tripletnet.training.checkpoint import Checkpoints, TrainingState
 from tripletnet.training.config import TrainingConfig
 from tripletnet.training.optimizers import make_optimizer
 from tripletnet.training.schedule import learning_rate
 from tripletnet.training.supervision import make_sampler
+from tripletnet.training.tracing import traced_in
 
 
 class TrainingError(RuntimeError):
@@ -261,7 +262,7 @@ class Trainer:
         self.loss.random = np.random.default_rng((self.config.seed, self.step, 2))
         x = mx.nd.array(pixels, dtype="uint8", ctx=self.device)
         with mx.autograd.record():
-            with traced_in(self._precision, self.network):
+            with traced_in(self._precision, self.network, self.device):
                 if self._with_norms is not None:
                     outputs, norms = self._with_norms(x)
                 else:
