@@ -5,13 +5,12 @@ Each pass keeps what the network computes, up to rounding.
 
 from __future__ import annotations
 
-import ast
-from typing import Any, Optional
+from typing import Optional
 
 import numpy as np
 
 from tripletnet.backend import mx
-from tripletnet.int8.graph import INPUT, Graph, Node
+from tripletnet.int8.graph import INPUT, Graph, Node, option, pair
 
 #: Does nothing, and stands between what must not be joined.
 APART = "BlockGrad"
@@ -46,7 +45,7 @@ def before_max_pooling(graph: Graph) -> None:
     scales are positive); beside a convolution they become part of it.
     """
     for pooling in list(graph.operators()):
-        if pooling["op"] != "Pooling" or _option(pooling, "pool_type") != "max":
+        if pooling["op"] != "Pooling" or option(pooling, "pool_type") != "max":
             continue
         (before,) = graph.inputs(pooling)
         if before["op"] != "Convolution" or graph.only_consumer(before) is not pooling:
@@ -62,9 +61,9 @@ def before_max_pooling(graph: Graph) -> None:
 def _never_falls(graph: Graph, node: Node) -> bool:
     """Return whether what an operator gives never falls as what it takes rises."""
     if node["op"] == "BatchNorm":
-        fixed = _option(node, "fix_gamma", "True") == "True"
+        fixed = option(node, "fix_gamma", "True") == "True"
         return fixed or bool((graph.values(graph.inputs(node)[1]) > 0).all())
-    return node["op"] == "Activation" and _option(node, "act_type") == "relu"
+    return node["op"] == "Activation" and option(node, "act_type") == "relu"
 
 
 def keep_activations_apart(graph: Graph) -> None:
@@ -75,7 +74,7 @@ def keep_activations_apart(graph: Graph) -> None:
     takes up its activation there, which spares two roundings and two ways through memory.
     """
     for node in list(graph.operators()):
-        kind = _option(node, "act_type")
+        kind = option(node, "act_type")
         if node["op"] == "Activation" and kind in ("sigmoid", "tanh"):
             node["op"], node["attrs"] = kind, {}  # operators of their own, which nothing takes up
         elif not knows_no_scale(node):
@@ -110,7 +109,7 @@ def fold_average_pooling(graph: Graph) -> None:
         weights = graph.inputs(node)[1]
         if graph.only_consumer(weights) is None:
             continue
-        kernel, window = _pair(node, "kernel"), _pair(pooling, "kernel")
+        kernel, window = pair(node, "kernel"), pair(pooling, "kernel")
         values = graph.values(weights)
         larger = tuple(k + w - 1 for k, w in zip(kernel, window))
         sums = np.zeros((*values.shape[:2], *larger), np.float64)
@@ -143,9 +142,9 @@ def fold_pixels(graph: Graph) -> str:
     subtract, divide = chain
     convolutions = graph.consumers(divide)
     for node in convolutions:
-        if node["op"] != "Convolution" or max(_pair(node, "pad", (0, 0))) > 0:
+        if node["op"] != "Convolution" or max(pair(node, "pad", (0, 0))) > 0:
             return ""
-        if int(_option(node, "num_group", "1")) != 1:
+        if int(option(node, "num_group", "1")) != 1:
             return ""
         if any(graph.only_consumer(parameter) is None for parameter in graph.inputs(node)[1:]):
             return ""
@@ -172,7 +171,7 @@ def knows_no_scale(node: Node) -> bool:
     """Return False for activations that give another multiple if what they take is scaled."""
     if node["op"] not in ("Activation", "LeakyReLU"):
         return True
-    return _option(node, "act_type", "leaky") in ("relu", "leaky")
+    return option(node, "act_type", "leaky") in ("relu", "leaky")
 
 
 def _stays_in_float(graph: Graph, node: Node) -> bool:
@@ -198,24 +197,15 @@ def _normalisation(graph: Graph) -> Optional[tuple[Node, Node]]:
 
 
 def _is_plain_average(pooling: Node) -> bool:
-    plain = _option(pooling, "global_pool", "False") == "False"
-    unpadded = _pair(pooling, "pad", (0, 0)) == (0, 0)
-    single = _pair(pooling, "stride", (1, 1)) == (1, 1)
-    return plain and unpadded and single and _option(pooling, "pool_type") == "avg"
+    plain = option(pooling, "global_pool", "False") == "False"
+    unpadded = pair(pooling, "pad", (0, 0)) == (0, 0)
+    single = pair(pooling, "stride", (1, 1)) == (1, 1)
+    return plain and unpadded and single and option(pooling, "pool_type") == "avg"
 
 
 def _is_plain_convolution(node: Node) -> bool:
     """Return whether a convolution of images pads and dilates nothing."""
-    if node["op"] != "Convolution" or len(_pair(node, "kernel")) != 2:
+    if node["op"] != "Convolution" or len(pair(node, "kernel")) != 2:
         return False
-    undilated = _pair(node, "dilate", (1, 1)) == (1, 1)
-    return undilated and max(_pair(node, "pad", (0, 0))) == 0
-
-
-def _option(node: Node, name: str, default: str = "") -> str:
-    return str(node.get("attrs", {}).get(name, default))
-
-
-def _pair(node: Node, name: str, default: Any = ()) -> tuple[int, ...]:
-    given = node.get("attrs", {}).get(name)
-    return tuple(ast.literal_eval(given)) if given not in (None, "", "()", "[]") else default
+    undilated = pair(node, "dilate", (1, 1)) == (1, 1)
+    return undilated and max(pair(node, "pad", (0, 0))) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Iterator
 from typing import Any, Optional
@@ -10,6 +11,7 @@ import numpy as np
 
 from tripletnet.backend import mx
 from tripletnet.networks import EncoderBlock
+from tripletnet.runtime import environment
 
 #: What the graph calls the images that go in.
 INPUT = "data"
@@ -165,3 +167,27 @@ class Graph:
         """Return all other parameters."""
         names = set(self.symbol().list_arguments())
         return {name: value for name, value in self.parameters.items() if name in names}
+
+
+def option(node: Node, name: str, default: str = "") -> str:
+    """Return an operator's option as MXNet writes it."""
+    return str(node.get("attrs", {}).get(name, default))
+
+
+def pair(node: Node, name: str, default: Any = ()) -> tuple[int, ...]:
+    """Return an operator's option that has a number for height and one for width."""
+    given = node.get("attrs", {}).get(name)
+    return tuple(ast.literal_eval(given)) if given not in (None, "", "()", "[]") else default
+
+
+def bound(
+    symbol: mx.sym.Symbol, parameters: dict[str, mx.nd.NDArray], shape: tuple[int, ...]
+) -> Any:
+    """Return what computes `symbol` on images of a shape, (N, 3, H, W): an executor of MXNet."""
+    with environment("MXNET_SUBGRAPH_VERBOSE", "0"):  # it tells of each operator that it joins
+        executor = symbol.simple_bind(mx.cpu(), grad_req="null", **{INPUT: shape})
+    executor.copy_params_from(
+        {name: value for name, value in parameters.items() if name in executor.arg_dict},
+        {name: value for name, value in parameters.items() if name in executor.aux_dict},
+    )
+    return executor

@@ -11,11 +11,11 @@ import numpy as np
 from tripletnet.backend import mx
 from tripletnet.errors import InputError
 from tripletnet.int8.folding import APART, fold, knows_no_scale
-from tripletnet.int8.graph import INPUT, Graph
+from tripletnet.int8.graph import INPUT, Graph, bound
 from tripletnet.int8.ranges import Ranges
+from tripletnet.int8.rounding import round_weights
 from tripletnet.networks import EncoderBlock
 from tripletnet.processor import processor_has
-from tripletnet.runtime import environment
 
 _BACKEND, _QUANTIZE = "MKLDNN_QUANTIZE", "_contrib_quantize_v2"
 #: Images that go through a network together while it is looked at.
@@ -114,6 +114,7 @@ def quantised_versions(
     try:
         graph = Graph.of(network)
         raw = fold(graph)
+        round_weights(graph, pixels)
         arguments, states = graph.arguments(), graph.states()
         # convolutions take up the normalisations and activations that follow them
         fused = graph.symbol().get_backend_symbol(_BACKEND)
@@ -168,12 +169,7 @@ def _look(
     """Show images to a network and return what some of its layers give."""
     count = min(_BATCH, len(pixels))
     shape = (count, 3, *pixels.shape[1:3])
-    with environment("MXNET_SUBGRAPH_VERBOSE", "0"):  # it tells of each operator that it joins
-        executor = symbol.simple_bind(mx.cpu(), grad_req="null", **{INPUT: shape})
-    executor.copy_params_from(
-        {name: value for name, value in parameters.items() if name in executor.arg_dict},
-        {name: value for name, value in parameters.items() if name in executor.aux_dict},
-    )
+    executor = bound(symbol, parameters, shape)
     ranges = Ranges(layers)
     executor.set_monitor_callback(ranges.collect, monitor_all=True)
     for start in range(0, len(pixels), count):
