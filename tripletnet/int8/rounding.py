@@ -12,8 +12,8 @@ from tripletnet.int8.graph import Graph, Node, bound, option, pair
 #: A convolution of more values, pixels of a patch times channels, gains little: its weights' errors
 #: are many and small beside those of what it takes.
 _MOST = 300
-#: Images that are looked at, and values of patches of them.
-_IMAGES, _VALUES = 64, 2**22
+#: Images that are looked at, their pixels together, and values of patches of a layer's input.
+_IMAGES, _PIXELS, _VALUES = 64, 2**19, 2**22
 #: Of the mean square of what a convolution takes: keeps the inverse finite where values agree.
 _DAMPING = 0.01
 #: Into which MXNet divides the largest weight of a filter: it becomes 127 of them, or -128.
@@ -35,14 +35,13 @@ def round_weights(graph: Graph, pixels: np.ndarray) -> None:
     pixels : ndarray of uint8, shape (N, H, W, 3)
         Images such as it will see.
     """
-    chosen = [node for node in graph.operators() if _is_small(graph, node)]
-    if not chosen:
-        return
-    pixels = pixels[np.linspace(0, len(pixels) - 1, min(_IMAGES, len(pixels))).astype(int)]
-    for node, taken in zip(chosen, _inputs(graph, chosen, pixels)):
+    _, height, width, _ = pixels.shape
+    count = min(len(pixels), max(1, min(_IMAGES, _PIXELS // (height * width))))
+    images = pixels[np.linspace(0, len(pixels) - 1, count).astype(int)]
+    for node in [node for node in graph.operators() if _is_small(graph, node)]:
         weights = graph.inputs(node)[1]
         values = graph.values(weights)
-        products = _mean_products(_patches(taken, node))
+        products = _mean_products(_patches(_input(graph, node, images), node))
         rounded = rounded_together(values.reshape(len(values), -1), products)
         graph.set_values(weights, rounded.reshape(values.shape))
 
@@ -101,15 +100,14 @@ def _is_small(graph: Graph, node: Node) -> bool:
     return bool(np.prod(graph.values(weights).shape[1:]) <= _MOST)
 
 
-def _inputs(graph: Graph, nodes: list[Node], pixels: np.ndarray) -> list[np.ndarray]:
-    """Return what each of some convolutions takes, (N, C, H, W)."""
-    sources = [graph.inputs(node)[0] for node in nodes]
-    results = graph.symbol().get_internals()
-    wanted = mx.sym.Group([results[f"{source['name']}_output"] for source in sources])
-    batch = pixels.transpose(0, 3, 1, 2)
+def _input(graph: Graph, node: Node, images: np.ndarray) -> np.ndarray:
+    """Return what a convolution takes, (N, C, H, W)."""
+    (source, *_) = graph.inputs(node)
+    wanted = graph.symbol().get_internals()[f"{source['name']}_output"]
+    batch = images.transpose(0, 3, 1, 2)
     executor = bound(wanted, graph.parameters, batch.shape)
-    found = executor.forward(is_train=False, data=mx.nd.array(batch.astype(np.float32)))
-    return [taken.asnumpy() for taken in found]
+    (found,) = executor.forward(is_train=False, data=mx.nd.array(batch.astype(np.float32)))
+    return found.asnumpy()
 
 
 def _patches(images: np.ndarray, node: Node) -> np.ndarray:
