@@ -42,6 +42,8 @@ def round_weights(graph: Graph, pixels: np.ndarray) -> None:
         weights = graph.inputs(node)[1]
         values = graph.values(weights)
         products = _mean_products(_patches(_input(graph, node, images), node))
+        if not np.isfinite(products).all():
+            continue  # such codes are none, which comparing them to those of fp32 will show
         rounded = rounded_together(values.reshape(len(values), -1), products)
         graph.set_values(weights, rounded.reshape(values.shape))
 
