@@ -203,9 +203,13 @@ def _is_plain_average(pooling: Node) -> bool:
     return plain and unpadded and single and option(pooling, "pool_type") == "avg"
 
 
-def _is_plain_convolution(node: Node) -> bool:
-    """Return whether a convolution of images pads and dilates nothing."""
+def is_convolution_of_images(node: Node) -> bool:
+    """Return whether a node is a convolution in two directions that dilates nothing."""
     if node["op"] != "Convolution" or len(pair(node, "kernel")) != 2:
         return False
-    undilated = pair(node, "dilate", (1, 1)) == (1, 1)
-    return undilated and max(pair(node, "pad", (0, 0))) == 0
+    return pair(node, "dilate", (1, 1)) == (1, 1)
+
+
+def _is_plain_convolution(node: Node) -> bool:
+    """Return whether a convolution of images pads and dilates nothing."""
+    return is_convolution_of_images(node) and max(pair(node, "pad", (0, 0))) == 0

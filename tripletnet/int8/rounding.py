@@ -6,7 +6,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from tripletnet.backend import mx
-from tripletnet.int8.folding import knows_no_scale
+from tripletnet.int8.folding import is_convolution_of_images, knows_no_scale
 from tripletnet.int8.graph import Graph, Node, bound, option, pair
 
 #: A convolution of more values, pixels of a patch times channels, gains little: its weights' errors
@@ -89,9 +89,7 @@ def rounded_together(weights: np.ndarray, products: np.ndarray) -> np.ndarray:
 
 def _is_small(graph: Graph, node: Node) -> bool:
     """Return whether a node is a convolution of images, of few values, that computes in 8 bits."""
-    if node["op"] != "Convolution" or len(pair(node, "kernel")) != 2:
-        return False
-    if option(node, "num_group", "1") != "1" or pair(node, "dilate", (1, 1)) != (1, 1):
+    if not is_convolution_of_images(node) or option(node, "num_group", "1") != "1":
         return False
     after, weights = graph.only_consumer(node), graph.inputs(node)[1]
     (source, *_), (_, result, *_) = graph.inputs(node), node["inputs"][0]

@@ -199,7 +199,7 @@ class Trainer:
         finally:
             source.close()  # type: ignore[attr-defined]
             mx.nd.waitall()
-            self._trace_anew()  # without bfloat16, if there was any
+            self._trace_anew()  # as the layers say, in float32
             for callback in self.callbacks:
                 callback.on_end(self)
         if self._interrupted:
