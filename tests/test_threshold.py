@@ -82,6 +82,25 @@ def test_a_sample_is_of_real_pairs_and_seeded():
     assert not np.array_equal(draw[0].same, draw[2].same)
 
 
+def test_a_sample_draws_every_pair_as_often_as_any_other():
+    codes = 2.0 ** np.arange(7, dtype=np.float32)[:, None]  # no two pairs are equally far apart
+    labels = np.array([1, 0, 0, 2, 0, 0, 1])
+    sample = pair_distances(codes, labels, all_pairs=0, sampled_pairs=70_000)
+    for measured, true in zip((sample.same, sample.different), brute_force(codes, labels)):
+        found, counts = np.unique(measured, return_counts=True)
+        np.testing.assert_allclose(found, true, rtol=1e-6)
+        np.testing.assert_allclose(counts, 70_000 / len(true), rtol=0.07)
+
+
+def test_a_sample_where_one_class_is_rare():
+    """Drawn until two classes differ, it would take 10,000 times as many draws."""
+    codes, labels = np.zeros((20_001, 1), np.float32), np.zeros(20_001, int)
+    codes[-1], labels[-1] = 1, 1
+    pairs = pair_distances(codes, labels)
+    assert pairs.different_pairs == 20_000
+    assert (pairs.same.max(), pairs.different.min()) == (0, 1)
+
+
 def test_rates_by_hand():
     rates = by_hand().rates(0.75)
     assert (rates.precision, rates.recall, rates.false_positive_rate) == (0.75, 1.0, 0.25)

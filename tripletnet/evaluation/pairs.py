@@ -139,7 +139,7 @@ def pair_distances(
     else:
         random = np.random.default_rng(seed)
         same = paired_distances(codes, *_draw_same(members, sizes, sampled_pairs, random))
-        different = paired_distances(codes, *_draw_different(members, sampled_pairs, random))
+        different = paired_distances(codes, *_draw_different(members, sizes, sampled_pairs, random))
     same, different = (measure.from_squared(np.sort(squared)) for squared in (same, different))
     return PairDistances(same, different, same_pairs, total - same_pairs, measure)
 
@@ -170,8 +170,7 @@ def _draw_same(
     """Draw pairs of one class, each such pair with the same probability."""
     order = np.argsort(members, kind="stable")
     starts = np.cumsum(sizes) - sizes
-    pairs = sizes * (sizes - 1.0)
-    drawn = random.choice(len(sizes), count, p=pairs / pairs.sum())
+    drawn = _draw_classes(sizes, sizes - 1, count, random)
     first = random.integers(sizes[drawn])
     second = random.integers(sizes[drawn] - 1)
     second += second >= first  # the second is never the first
@@ -179,12 +178,22 @@ def _draw_same(
 
 
 def _draw_different(
-    members: np.ndarray, count: int, random: np.random.Generator
+    members: np.ndarray, sizes: np.ndarray, count: int, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw pairs of two classes, each such pair with the same probability."""
-    left = random.integers(len(members), size=count)
-    right = random.integers(len(members), size=count)
-    while len(alike := np.flatnonzero(members[left] == members[right])):
-        left[alike] = random.integers(len(members), size=len(alike))
-        right[alike] = random.integers(len(members), size=len(alike))
-    return left, right
+    order = np.argsort(members, kind="stable")
+    starts = np.cumsum(sizes) - sizes
+    others = len(members) - sizes
+    drawn = _draw_classes(sizes, others, count, random)
+    left = starts[drawn] + random.integers(sizes[drawn])
+    right = random.integers(others[drawn])
+    right[right >= starts[drawn]] += sizes[drawn][right >= starts[drawn]]  # past the class itself
+    return order[left], order[right]
+
+
+def _draw_classes(
+    sizes: np.ndarray, partners: np.ndarray, count: int, random: np.random.Generator
+) -> np.ndarray:
+    """Draw the class of a pair's first code, where each code of a class has so many partners."""
+    pairs = sizes * partners.astype(np.float64)
+    return random.choice(len(sizes), count, p=pairs / pairs.sum())
