@@ -294,9 +294,10 @@ def test_the_command_that_judges(tripletnet, run, tmp_path):
     assert status == 0, errors
     assert "computed in int8" in said
     damaged = shutil.copytree(run, tmp_path / "damaged")
-    (damaged / "history.csv").write_text("images,loss\n1,0.5\n2")
-    status, _, errors = tripletnet("evaluate", damaged, tmp_path / "data", "--out", report)
-    assert status == 2 and "history.csv: a row is damaged: take that row out" in errors
+    for content in (b"images,loss\n1,0.5\n2", b"\xff\xfe,loss\n1,0.5\n"):
+        (damaged / "history.csv").write_bytes(content)
+        status, _, errors = tripletnet("evaluate", damaged, tmp_path / "data", "--out", report)
+        assert status == 2 and "history.csv: a row is damaged: take that row out" in errors
 
 
 def test_mistakes_on_the_command_line(tripletnet, small_run, photos, tmp_path):

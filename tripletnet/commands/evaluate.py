@@ -267,9 +267,9 @@ def _rows(path: Path) -> list[dict[str, float]]:
     """Return the rows of a history; none where there is no such file."""
     if not path.exists():
         return []
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
     try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
         return [{name: float(value) for name, value in row.items()} for row in rows]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, csv.Error):
         raise InputError(f"{path}: a row is damaged: take that row out") from None
