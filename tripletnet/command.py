@@ -6,6 +6,7 @@ import argparse
 import errno
 import io
 import math
+import re
 import shlex
 import sys
 import warnings
@@ -171,7 +172,11 @@ def run_command(
     if isinstance(sys.stdout, io.TextIOWrapper):
         # names of files that are not UTF-8: as escapes, which JSON reads too
         sys.stdout.reconfigure(errors="backslashreplace")
-    args = parser.parse_args(argv)
+    options = sys.argv[1:] if argv is None else argv
+    if any(not text or re.fullmatch("--[^=]*=", text) for text in options):
+        # as a path it would be the current folder
+        parser.error("an argument is empty, as that of a shell's variable that is not set")
+    args = parser.parse_args(options)
     try:
         status = main(args)
     except InputError as error:
