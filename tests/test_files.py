@@ -23,6 +23,17 @@ def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path):
     assert [path.name for path in target.parent.iterdir()] == ["table.csv"]
 
 
+def test_a_link_is_locked_as_what_it_points_to(tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "far/place")
+    taken = pytest.raises(InputError, match="link: another command")
+    with only_one(tmp_path / "far/place"), taken, only_one(tmp_path / "link"):
+        pass
+    with only_one(tmp_path / "link"):
+        assert [path.name for path in (tmp_path / "far").iterdir()] == ["place.lock"]
+    assert not list((tmp_path / "far").iterdir())
+
+
 def test_a_pipe_is_written_to(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

@@ -23,6 +23,9 @@ from tripletnet.retrieval.search_pictures import search_pictures
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 
+NO_UNICODE = b"no\xffname".decode("utf-8", "surrogateescape")
+
+
 @pytest.fixture
 def index(small_run, photos, tmp_path, tripletnet):
     status, said, _ = tripletnet("index", small_run, photos, "--out", tmp_path / "index")
@@ -374,6 +377,19 @@ def test_dots_mean_the_folder_that_the_user_is_in(
     assert {path.split("/")[0] for path in Index.load(index).images.paths} == left
 
 
+def test_a_picture_added_by_its_own_folder_is_of_the_class_that_the_index_has_there(
+    index, photos, tripletnet
+):
+    (photos / "a/deeper").mkdir()
+    shutil.copy(photos / "a/1.png", photos / "a/deeper/1.png")
+    Image.new("RGB", (20, 20), "red").save(photos / "a/2.png")
+    said = tripletnet("index", index, "--add", photos / "a")[1]
+    assert "1 pictures added, 1 renewed" in said and "classes   2" in said
+    images = Index.load(index).images
+    of = dict(zip(images.paths, images.labels))
+    assert of["a/deeper/1.png"] == of["a/2.png"] == "a"
+
+
 def test_dots_where_no_picture_of_the_index_lies_remove_nothing(
     index, tmp_path, monkeypatch, tripletnet
 ):
@@ -411,20 +427,21 @@ def test_a_table_that_cannot_be_made_leaves_the_one_before(index, photos, tmp_pa
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["--remove", ""], "an empty name: is not in the index"),
+        (["--remove", ""], "an argument is empty"),
+        (["--root="], "an argument is empty"),
         (["--remove", "x", "--seed", "-1"], "'-1' is no seed"),
         (["--root", "."], None),
         (["--root", "no such folder"], "no such folder: name the one that the pictures lie in"),
         (["--info", "--precision", "int8"], "--precision and --device are for pictures"),
         (["--add", b"\xff.png".decode("utf-8", "surrogateescape")], "not valid UTF-8"),
+        (["--root", NO_UNICODE], "not valid UTF-8"),
     ],
 )
-def test_odd_names(index, options, complaint, tripletnet):
+def test_odd_names(index, tmp_path, monkeypatch, options, complaint, tripletnet):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / NO_UNICODE).mkdir()
     status, _, said = tripletnet("index", index, *options)
     assert (status, said) == (0, "") if complaint is None else status == 2 and complaint in said
-
-
-NO_UNICODE = b"no\xffname".decode("utf-8", "surrogateescape")
 
 
 @pytest.mark.parametrize("command", ["make", "of codes", "--info", "--add", "search", "duplicates"])

@@ -45,6 +45,19 @@ def is_unicode(name: str) -> bool:
     return True
 
 
+def absolute(path: PathLike) -> Path:
+    """Return a path from the root of the disk on; links keep the names that the user gave them.
+
+    Before a ``..`` they do not: that is the folder which lies around what the link points to.
+    """
+    path = Path(path)
+    if ".." not in path.parts:
+        return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() follows links
+    if path.name == "..":
+        return path.resolve()
+    return path.parent.resolve() / path.name
+
+
 @contextlib.contextmanager
 def atomic_path(path: PathLike) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it to `path` if the block ends without error.
@@ -115,9 +128,9 @@ def only_one(path: PathLike) -> Iterator[None]:
     InputError
         If one of them is at it.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(f"{path}.lock")
+    place = Path(os.path.realpath(path))  # two names of one place share a lock
+    place.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(f"{place}.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -127,8 +140,9 @@ def only_one(path: PathLike) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
+        # in this order: who takes it next is not to lose the file that is the lock
         Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
 
 
 @contextlib.contextmanager

@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> None:
         ]
         labels = np.concatenate([images.labels for images in parts] or [np.empty(0, np.int64)])
         # as train reads them: relative to the file
-        folder = os.path.relpath(args.data, args.out.parent)
+        folder = os.path.relpath(args.data.resolve(), args.out.parent.resolve())
         paths = [f"{folder}/{path}" for images in parts for path in images.paths or ()]
         triplets = deep_ranking_triplets(labels, args.positives, args.negatives, args.seed)
         rows = 0

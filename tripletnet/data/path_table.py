@@ -171,7 +171,7 @@ class _Names:
     """The pictures that were named, each once."""
 
     def __init__(self, base: str) -> None:
-        self._base = os.path.abspath(base)  # noqa: PTH100 - keeps the names of links
+        self._base = os.path.realpath(base)  # so that ".." is what it is on the disk
         self._known: dict[str, int] = {}
         self._paths: dict[str, int] = {}
         self.stamps: list[tuple[int, int]] = []

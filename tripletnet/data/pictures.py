@@ -11,7 +11,7 @@ import numpy as np
 
 from tripletnet.data.scan import LeftOut, Walk, describe_left_out, split_folders
 from tripletnet.errors import InputError
-from tripletnet.files import PathLike, check_unicode
+from tripletnet.files import PathLike, absolute, check_unicode
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class PictureListing:
     Attributes
     ----------
     root : Path
-        The folder that was named, or the one in which all that was named lies; absolute.
+        The folder that was named, or the one in which all that was named lies; absolute, and no
+        link leads to it.
     files : list of str
         Paths relative to `root`, with ``/`` between folders.
     stamps : ndarray of int64, shape (N, 2)
@@ -51,8 +52,7 @@ def list_pictures(paths: Sequence[PathLike]) -> PictureListing:
     InputError
         If a path does not exist, or there is no picture at all.
     """
-    # unlike resolve(), it keeps the names that the user gave to links
-    named = [Path(os.path.abspath(path)) for path in paths]  # noqa: PTH100
+    named = [absolute(path) for path in paths]
     folders = {path for path in named if path.is_dir()}
     for given, path in zip(paths, named):
         check_unicode(path)
@@ -89,7 +89,7 @@ def list_pictures(paths: Sequence[PathLike]) -> PictureListing:
         )
     stamps = np.array([entry[:2] for entry in found.values()], np.int64)
     return PictureListing(
-        root, list(found), stamps, [entry[2] for entry in found.values()], whole, left_out
+        root.resolve(), list(found), stamps, [entry[2] for entry in found.values()], whole, left_out
     )
 
 

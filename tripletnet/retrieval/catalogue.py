@@ -153,9 +153,20 @@ class Catalogue:
         """Return the same images with paths that are relative to `root`."""
         if root is None or self.root is None or Path(root) == Path(self.root):
             return self
-        way = os.path.relpath(self.root, root)
+        way = os.path.relpath(os.path.realpath(self.root), os.path.realpath(root))
         paths = [os.path.normpath(Path(way, path)) for path in self.paths]
         return replace(self, paths=paths, root=root)
+
+    def places(self) -> list[str]:
+        """Return where each image lies: its path from the root of the disk on, without links."""
+        folders: dict[str, str] = {}
+        places = []
+        for path in self.paths:
+            folder, _, name = path.rpartition("/")
+            if folder not in folders:
+                folders[folder] = os.path.realpath(Path(self.root or "", folder))
+            places.append(f"{folders[folder]}/{name}")
+        return places
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return the images' fields as arrays without Python objects, for a file."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from tripletnet.codes_file import EncodedImages
 from tripletnet.errors import InputError
+from tripletnet.files import absolute
 from tripletnet.retrieval.catalogue import Catalogue
 from tripletnet.retrieval.index import Index
 
@@ -36,8 +37,8 @@ class Added:
 def add_pictures(index: Index, encoded: EncodedImages) -> Added:
     """Add encoded pictures that are new, and those whose content has changed, to an index.
 
-    Those whose own folder was named have no class of their own: they get the one of their place in
-    the index, if that is where its classes come from.
+    Where an index's classes are the names of folders at one depth, those of what is added are, too;
+    else the class is the folder below the one that was named.
 
     Raises
     ------
@@ -45,11 +46,14 @@ def add_pictures(index: Index, encoded: EncodedImages) -> Added:
         If they are another encoder's, or what is known of the ones is not known of the others.
     """
     images = Catalogue.of(encoded).below(index.images.root)
-    paths = images.paths
+    paths = _as_known(index.images, images)
     known = dict(zip(index.images.paths, index.images.digests or ()))
     digests = images.digests or [""] * len(paths)
-    changed = [p for p, digest in zip(paths, digests) if p in known and known[p] != digest]
-    chosen = [row for row, p in enumerate(paths) if p not in known or known[p] != digests[row]]
+    rows: dict[str, int] = {}
+    for row, path in enumerate(paths):
+        rows.setdefault(path, row)  # links may lead to one picture twice
+    changed = [p for p, row in rows.items() if p in known and known[p] != digests[row]]
+    chosen = [row for p, row in rows.items() if p not in known or known[p] != digests[row]]
     labels = _labels(index.images, encoded, paths) if chosen else None
     if changed:
         index.remove(changed)
@@ -65,7 +69,22 @@ def add_pictures(index: Index, encoded: EncodedImages) -> Added:
                 root=images.root,
             )
         )
-    return Added(len(chosen) - len(changed), len(changed), len(paths) - len(chosen))
+    return Added(len(chosen) - len(changed), len(changed), len(rows) - len(chosen))
+
+
+def _as_known(known: Catalogue, added: Catalogue) -> list[str]:
+    """Return the paths of `added`; of a picture that `known` has by another name, its name there.
+
+    A folder has another name where a link leads to it.
+    """
+    names = set(known.paths)
+    if known.root is None or added.root is None or names.issuperset(added.paths):
+        return added.paths
+    by_place = dict(zip(known.places(), known.paths))
+    return [
+        path if path in names else by_place.get(place, path)
+        for path, place in zip(added.paths, added.places())
+    ]
 
 
 def _labels(known: Catalogue, added: EncodedImages, paths: Sequence[str]) -> Optional[np.ndarray]:
@@ -73,12 +92,10 @@ def _labels(known: Catalogue, added: EncodedImages, paths: Sequence[str]) -> Opt
     if known.labels is None or known.labels.dtype.kind != "U":
         return added.labels
     own = [""] * len(paths) if added.labels is None else added.labels.tolist()
-    if all(own):
-        return added.labels
     with_class = [(path, label) for path, label in zip(known.paths, known.labels) if label]
     for depth in range(_DEEPEST):
         if with_class and all(_folder(path, depth) == label for path, label in with_class):
-            return np.array([label or _folder(path, depth) for path, label in zip(paths, own)])
+            return np.array([_folder(path, depth) or label for path, label in zip(paths, own)])
     return added.labels
 
 
@@ -96,26 +113,34 @@ def paths_named(index: Index, names: Sequence[str]) -> list[str]:
     InputError
         If a name means none of them.
     """
-    root = Path(index.images.root or ".")
+    root = os.path.realpath(index.images.root or ".")
     known = set(index.images.paths)
     chosen: dict[str, None] = {}
     for name in names:
-        as_file = Path(os.path.relpath(name or ".", root)).as_posix() if name else ""
+        as_file = Path(os.path.relpath(absolute(name), root)).as_posix() if name else ""
         # "." and ".." are no names that an index has, but folders of the disk
         as_listed = "" if set(Path(name).parts) <= {".."} else name.rstrip("/")
-        readings = [
-            [path for path in (name, as_file) if path in known][:1],
-            _below(as_listed, index.images.paths),
-            _below(as_file, index.images.paths),
-        ]
-        found = next((paths for paths in readings if paths), None)
-        if not name or found is None:
+        found = (
+            [path for path in (name, as_file) if path in known][:1]
+            or _below(as_listed, index.images.paths)
+            or _below(as_file, index.images.paths)
+            or _in_place(name, index.images)
+        )
+        if not name or not found:
             raise InputError(
                 f"{name or 'an empty name'}: is not in the index, whose paths are relative to "
-                f"{root}"
+                f"{index.images.root or '.'}"
             )
         chosen.update(dict.fromkeys(found))
     return list(chosen)
+
+
+def _in_place(name: str, images: Catalogue) -> list[str]:
+    """Return the paths of what lies at, or below, a place that links may lead to."""
+    path = absolute(name)
+    places = (str(path.parent.resolve() / path.name), f"{path.resolve()}/")
+    pairs = zip(images.paths, images.places())
+    return [path for path, place in pairs if place == places[0] or place.startswith(places[1])]
 
 
 def _below(folder: str, paths: Sequence[str]) -> list[str]:
