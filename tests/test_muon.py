@@ -12,6 +12,7 @@ from tripletnet.backend import mx
 from tripletnet.errors import InputError
 from tripletnet.training.callbacks import History
 from tripletnet.training.muon import Muon, orthogonalised
+from tripletnet.training.optimizers import Nesterov
 
 
 def newton_schulz(matrix: np.ndarray, times: int = 3) -> np.ndarray:
@@ -91,7 +92,7 @@ def test_all_else_takes_nesterovs_momentum(shape):
     start, gradient = random.normal(size=(2, *shape)).astype(np.float32)
     results = []
     options = {"learning_rate": 0.5, "wd": 0.01}
-    for optimizer in (Muon(rate=0.1, **options), mx.optimizer.NAG(momentum=0.9, **options)):
+    for optimizer in (Muon(rate=0.1, **options), Nesterov(**options)):
         weight, state = mx.nd.array(start), mx.nd.zeros(shape)
         for _ in range(2):
             optimizer.update_multi_precision(0, weight, mx.nd.array(gradient), state)

@@ -155,7 +155,7 @@ OPTIMIZERS: Registry[Any] = Registry(
     "optimizer",
     {
         "sgd": "tripletnet.training.sgd:MomentumSGD",
-        "nesterov": "tripletnet.training.optimizers:nesterov",
+        "nesterov": "tripletnet.training.optimizers:Nesterov",
         "adam": "tripletnet.training.optimizers:adam",
         "muon": "tripletnet.training.muon:Muon",
     },

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tripletnet.backend import mx
+from tripletnet.training.optimizers import Nesterov
 
 # From the paper: chosen to bring small singular values up fast, not to bring them to 1 exactly.
 _A, _B, _C = 3.4445, -4.7750, 2.0315
@@ -45,7 +46,7 @@ def orthogonalised(gradient: Any) -> Any:
     return result if wide is gradient else result.T
 
 
-class Muon(mx.optimizer.NAG):
+class Muon(Nesterov):
     """Muon for convolutions, Nesterov's momentum of 0.9 for all else.
 
     The filters of a convolution, (filters, channels, height, width), are a matrix with a row for
@@ -72,7 +73,7 @@ class Muon(mx.optimizer.NAG):
     """
 
     def __init__(self, rate: float, learning_rate: float, **options: Any) -> None:
-        super().__init__(momentum=0.9, learning_rate=learning_rate, **options)
+        super().__init__(learning_rate=learning_rate, **options)
         self._ratio = rate / learning_rate
 
     def update(self, index: int, weight: Any, grad: Any, state: Any) -> None:
@@ -92,7 +93,7 @@ class Muon(mx.optimizer.NAG):
         moved = matrix - (share * length) * step
         weight[:] = (moved * (length / (_length(moved) + _TINY))).reshape(weight.shape)
 
-    update_multi_precision = update  # float32 weights alone are trained here
+    update_multi_precision = update
 
 
 def _length(matrix: Any) -> Any:

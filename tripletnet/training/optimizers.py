@@ -9,9 +9,28 @@ from tripletnet.registry import OPTIMIZERS
 from tripletnet.training.config import TrainingConfig
 
 
-def nesterov(**options: Any) -> mx.optimizer.Optimizer:
-    """Return SGD with Nesterov's momentum of 0.9."""
-    return mx.optimizer.NAG(momentum=0.9, **options)
+class Nesterov(mx.optimizer.NAG):
+    """SGD with Nesterov's momentum of 0.9."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(momentum=0.9, **options)
+
+    def update(self, index: int, weight: Any, grad: Any, state: Any) -> None:
+        """Update one weight and its momentum in place."""
+        self._update_count(index)
+        # MXNet's kernel takes the decay from the weight before or after its update, as the weight's
+        # place in memory happens to be: it is left nothing to take
+        mx.nd.nag_mom_update(
+            weight,
+            self.rescale_grad * grad + self._get_wd(index) * weight,
+            state,
+            out=weight,
+            lr=self._get_lr(index),
+            wd=0.0,
+            momentum=self.momentum,
+        )
+
+    update_multi_precision = update  # float32 weights alone are trained here
 
 
 def adam(**options: Any) -> mx.optimizer.Optimizer:
