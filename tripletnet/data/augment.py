@@ -116,7 +116,9 @@ def crops(images: np.ndarray, smallest: float, random: np.random.Generator) -> n
     """Return parts of images, of at least `smallest` of their area, at the images' size."""
     count, height, width, _ = images.shape
     area = random.uniform(smallest, 1.0, count)
-    aspect = np.exp(random.uniform(np.log(3 / 4), np.log(4 / 3), count))
+    # 3:4 to 4:3, less where so large a part would not fit
+    bound = np.minimum(np.log(4 / 3), -np.log(area))
+    aspect = np.exp(random.uniform(-bound, bound))
     tall = np.clip(np.round(height * np.sqrt(area / aspect)), 1, height).astype(int)
     wide = np.clip(np.round(width * np.sqrt(area * aspect)), 1, width).astype(int)
     top = random.integers(0, height - tall + 1)
