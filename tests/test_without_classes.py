@@ -238,6 +238,16 @@ def test_pictures_without_labels_are_read_recursively_and_copies_count_once(phot
         load_unlabelled(str(photos), root=photos)
 
 
+def test_one_picture_is_not_held_out_by_itself(photos):
+    """Among one picture, its own comes first whatever the codes."""
+    data = load_unlabelled(str(photos), size=16, validation=0.1)
+    assert data.validation is None and set(data.split.values()) == {"train"}
+    assert any("none is held out" in notice for notice in data.notices)
+    assert len(data.train) == 10
+    held = load_unlabelled(str(photos), size=16, validation=0.2).validation
+    assert len(held) == 2
+
+
 def test_labels_of_a_named_data_set_are_not_looked_at():
     data = load_unlabelled("digits", validation=0.1)
     assert data.recipe == {"kind": "digits", "positives": "augment", "validation": 0.1}

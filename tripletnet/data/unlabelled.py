@@ -102,6 +102,12 @@ def load_unlabelled(
     else:
         parts = [split.get(content, "train") for content in hashes]
     held = np.array(parts) == "validation"
+    if np.count_nonzero(held) == 1:
+        notices.append(
+            "one picture would be held out, from which no other can be told: none is held out"
+        )
+        held[:] = False
+        parts = ["train"] * len(parts)
     if np.count_nonzero(~held) < 2:
         raise InputError(
             f"{name}: {np.count_nonzero(~held)} different pictures to learn from, but it takes "
