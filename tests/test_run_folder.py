@@ -17,6 +17,7 @@ from tripletnet.data.images import ImageSet
 from tripletnet.data.scan import LeftOut
 from tripletnet.errors import InputError
 from tripletnet.networks.fingerprint import fingerprint
+from tripletnet.networks.zoo import make_classifier
 from tripletnet.retrieval.encode import encode
 from tripletnet.runs import load_run
 from tripletnet.training import Trainer, TrainingConfig, check_initial, fit_encoder, train_run
@@ -247,6 +248,63 @@ def test_first_weights_come_from_one_place(striped_images, run_copy, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+def test_a_run_goes_on_without_what_its_first_weights_came_from(run_copy, tmp_path):
+    images, folder = run_copy
+    first, config = tmp_path / "first", CONFIG.replace(images=48)
+    folder.rename(first)
+    train_run(images, config, tmp_path / "run", initial=first)
+    first.rename(tmp_path / "moved")
+    for images_seen, initial in ((96, first), (144, None)):
+        longer = config.replace(images=images_seen)
+        run = train_run(images, longer, tmp_path / "run", initial=initial, resume=True)
+        assert run.description["images_seen"] == images_seen
+        assert run.description["initial"] == str(first)
+    with pytest.raises(InputError, match="started with initial"):
+        train_run(images, longer, tmp_path / "run", initial=tmp_path / "moved", resume=True)
+
+
+def test_a_run_goes_on_without_the_file_of_its_backbones_weights(striped_images, tmp_path):
+    model = make_classifier("cifar_resnet20_v1")
+    model.initialize()
+    model(mx.nd.zeros((1, 3, 16, 16)))
+    model.save_parameters(str(tmp_path / "model.params"))
+    network = {"network": "gluoncv:cifar_resnet20_v1", "weights": str(tmp_path / "model.params")}
+    config = CONFIG.replace(images=24, **network)
+    train_run(striped_images, config, tmp_path / "run")
+    (tmp_path / "model.params").unlink()
+    longer = config.replace(images=48)
+    run = train_run(striped_images, longer, tmp_path / "run", resume=True)
+    assert run.description["images_seen"] == 48
+    with pytest.raises(InputError, match="there is no such file"):
+        train_run(striped_images, config, tmp_path / "new")
+
+
+def test_the_same_seed_gives_the_same_weights_whatever_is_looked_at_meanwhile(
+    striped_images, tmp_path
+):
+    """What encodes while it trains lays the weights out anew, at a time that is not fixed."""
+    config = CONFIG.replace(
+        optimizer="nesterov", loss="triplet", mining="random", learning_rate=0.1
+    )
+    runs = [train_run(striped_images, config, tmp_path / str(i)) for i in range(3)]
+    assert len({fingerprint(run.encoder) for run in runs}) == 1
+
+
+def test_pictures_of_others_beside_the_grids_stay(run_copy):
+    images, folder = run_copy
+    mine = folder / "neighbours/000000096 (copy).png"
+    mine.write_text("mine")
+    train_run(images, CONFIG.replace(images=384), folder, resume=True)
+    assert mine.read_text() == "mine"
+
+
+def test_patience_where_nothing_can_be_told_is_refused(striped_images, tmp_path):
+    one_each = striped_images.subset(np.arange(3))
+    with pytest.raises(InputError, match="patience: too little is held out to tell"):
+        train_run(striped_images, CONFIG, tmp_path / "run", validation=one_each, patience=2)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_finished_run_can_be_lengthened(run_copy):
     images, folder = run_copy
     before = (folder / "history.csv").read_text()
@@ -296,6 +354,10 @@ def test_a_run_can_start_from_the_weights_of_another(run_copy, tmp_path, monkeyp
         np.testing.assert_array_equal(parameter.data().asnumpy(), other.data().asnumpy())
     with pytest.raises(InputError, match="ask for the same network"):
         train_run(images, config.replace(code_size=9), tmp_path / "other", initial=folder)
+    for name, change in {"mirror": {"mirror": True}, "head": {"projection": 4}}.items():
+        run = train_run(images, config.replace(**change), tmp_path / name, initial=folder)
+        for parameter, other in zip(run.encoder.collect_params().values(), theirs.values()):
+            np.testing.assert_array_equal(parameter.data().asnumpy(), other.data().asnumpy())
     with pytest.raises(InputError, match="its network is 'article', and this run's 'residual'"):
         check_initial(folder, config.replace(network="residual"))
 

@@ -22,7 +22,7 @@ from tripletnet.training import (
     images_for_minutes,
     train_run,
 )
-from tripletnet.training.callbacks import History, StepResult
+from tripletnet.training.callbacks import Callback, History, StepResult
 from tripletnet.training.collapse import CollapseWatch
 from tripletnet.training.fit import make_loss
 from tripletnet.training.optimizers import make_optimizer
@@ -130,7 +130,7 @@ def test_nesterovs_momentum_is_its_formula():
     weight = mx.gluon.Parameter("weight", shape=(4, 3))
     weight.initialize(ctx=mx.cpu())
     weight.set_data(mx.nd.array(start))
-    config = CONFIG.replace(optimizer="nesterov", learning_rate=0.2, weight_decay=0.0)
+    config = CONFIG.replace(optimizer="nesterov", learning_rate=0.2, weight_decay=0.3)
     optimizer = make_optimizer(config)
     trainer = mx.gluon.Trainer([weight], optimizer, kvstore=None)
     expected, momentum = start, 0.0
@@ -139,8 +139,9 @@ def test_nesterovs_momentum_is_its_formula():
             value = (weight.data() * mx.nd.array(gradient)).sum()
         value.backward()
         trainer.step(1)
-        momentum = 0.9 * momentum + gradient
-        expected = expected - 0.2 * (gradient + 0.9 * momentum)
+        decayed = gradient + 0.3 * expected
+        momentum = 0.9 * momentum + decayed
+        expected = expected - 0.2 * (decayed + 0.9 * momentum)
     np.testing.assert_allclose(weight.data().asnumpy(), expected, atol=1e-5)
 
 
@@ -152,6 +153,19 @@ def test_weights_beyond_all_bounds_end_training(striped_images, loss):
     config = CONFIG.replace(loss=loss, learning_rate=1e30)
     with pytest.raises(TrainingError, match=r"the loss is nan .* lower the learning rate"):
         fit_encoder(striped_images, config)
+
+
+def test_weights_that_the_last_step_has_ruined_are_told_before_they_are_measured(striped_images):
+    class Measuring(Callback):
+        def wants_weights(self, trainer):
+            return trainer.step == 1
+
+        def on_weights(self, trainer):
+            trainer.codes_of(striped_images)
+
+    config = CONFIG.replace(loss="supcon", learning_rate=1e38)
+    with pytest.raises(TrainingError, match=r"codes hold NaN or infinity .* learning rate"):
+        train(striped_images, config, callbacks=[Measuring()])
 
 
 def test_collapsed_codes_are_warned_of():

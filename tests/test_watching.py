@@ -236,10 +236,10 @@ def test_images_without_classes_have_neutral_frames(tmp_path):
     grids = NeighbourGrids(views, "images", tmp_path, 1)
 
     class Still:
-        step, steps, images_seen, batch_size, device = 1, 1, 6, 6, None
+        step, steps, images_seen, batch_size = 1, 1, 6, 6
 
-        def network(self, x):
-            return x.astype("float32").reshape((len(x), -1))
+        def codes_of(self, images):
+            return images.pixels.astype(np.float32).reshape(len(images), -1)
 
     grids.on_start(Still())
     assert grids.wants_weights(Still())

@@ -161,8 +161,8 @@ def run(args: argparse.Namespace) -> None:
     if earlier and args.images is None and args.epochs is None:
         choices["images"] = earlier["training"]["images"]
     config = TrainingConfig(**{"images": 1, **choices})
-    settled(config, make_loss(config, supervision), where)
-    if args.init is not None:
+    settled(config, make_loss(config, supervision), where, new=not earlier)
+    if args.init is not None and not earlier:
         check_initial(args.init, config)
 
     stored_split = args.out / SPLIT
@@ -198,8 +198,11 @@ def run(args: argparse.Namespace) -> None:
         tensorboard=tensorboard,
         quiet=args.quiet,
     )
-    print(f"{trained.description['images_seen']:,} images seen; run folder: {trained.folder}")
-    learnt = trained.description["images_seen"] != earlier.get("images_seen")
+    seen = trained.description["images_seen"]
+    learnt = seen != earlier.get("images_seen")
+    if learnt and seen < trained.description["training"]["images"]:
+        print(f"no better on validation {args.patience} times in a row: --patience ends the run")
+    print(f"{seen:,} images seen; run folder: {trained.folder}")
     if not learnt and (args.out / THRESHOLD).exists():
         return  # which the user may have chosen since
     if data.validation is not None and len(data.validation):

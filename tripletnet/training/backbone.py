@@ -13,8 +13,12 @@ from tripletnet.registry import NETWORKS
 from tripletnet.training.config import TrainingConfig
 
 
-def check_backbone(config: TrainingConfig) -> None:
-    """Raise InputError if what `config` asks for the backbone does not fit its network."""
+def check_backbone(config: TrainingConfig, new: bool = True) -> None:
+    """Raise InputError if what `config` asks for the backbone does not fit its network.
+
+    A run that is not `new` has its weights in its checkpoint; the file that gave the first ones may
+    be gone.
+    """
     model = NETWORKS.named(config.network).backbone_model
     asked = {
         "pretrained": config.pretrained,
@@ -31,7 +35,7 @@ def check_backbone(config: TrainingConfig) -> None:
                 )
     elif config.pretrained:
         check_stored(model)
-    if config.weights is not None and not Path(config.weights).is_file():
+    if new and config.weights is not None and not Path(config.weights).is_file():
         raise InputError(f"weights: {config.weights}: there is no such file: give another")
 
 

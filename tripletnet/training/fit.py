@@ -95,9 +95,14 @@ def make_trainer(
 
 
 def settled(
-    config: TrainingConfig, loss: BatchLoss, device: Optional[mx.Context] = None
+    config: TrainingConfig,
+    loss: BatchLoss,
+    device: Optional[mx.Context] = None,
+    new: bool = True,
 ) -> TrainingConfig:
     """Return `config` with what its network, `loss`, its optimiser and `device` take by default.
+
+    Only a `new` run needs the file of its first weights.
 
     Raises
     ------
@@ -105,7 +110,7 @@ def settled(
         If the network does not have the backbone that `config` asks something for, or bf16 is
         asked for and cannot be had.
     """
-    check_backbone(config)
+    check_backbone(config, new)
     network = NETWORKS.named(config.network)
     code_size, rate = config.code_size, config.learning_rate
     if code_size is None:

@@ -11,12 +11,14 @@ from tripletnet.data.examples import Examples
 from tripletnet.data.images import ImageSet
 from tripletnet.files import PathLike
 from tripletnet.plots import neighbour_mosaic, save_picture
-from tripletnet.retrieval.encode import encode
 from tripletnet.retrieval.nearest import nearest
 from tripletnet.training.callbacks import Callback
 
 if TYPE_CHECKING:
     from tripletnet.training.trainer import Trainer
+
+
+_DIGITS = 9  # in the name of a picture
 
 
 class NeighbourGrids(Callback):
@@ -69,7 +71,7 @@ class NeighbourGrids(Callback):
     def on_start(self, trainer: Trainer) -> None:
         """Find the pictures that this run has drawn before, and remove all others."""
         self.drawn = []
-        for path in sorted(self._folder.glob("[0-9]*.png")):
+        for path in sorted(self._folder.glob(f"{'[0-9]' * _DIGITS}.png")):
             if trainer.step and int(path.stem) <= trainer.images_seen:
                 self.drawn.append((int(path.stem), path))
             else:
@@ -85,7 +87,7 @@ class NeighbourGrids(Callback):
     def on_weights(self, trainer: Trainer) -> None:
         """Draw the picture."""
         images, queries = self._images, self._queries
-        codes = encode(trainer.network, images, trainer.batch_size, trainer.device)
+        codes = trainer.codes_of(images)
         _, found = nearest(codes, codes[queries], self._neighbours, exclude_self=queries)
         picture = neighbour_mosaic(
             images.take(queries),
@@ -94,6 +96,6 @@ class NeighbourGrids(Callback):
             f"{images.name} after {trainer.images_seen:,} images: queries, and the nearest of "
             f"{len(images)} {self._name}",
         )
-        path = self._folder / f"{trainer.images_seen:09d}.png"
+        path = self._folder / f"{trainer.images_seen:0{_DIGITS}d}.png"
         save_picture(picture, path)
         self.drawn.append((trainer.images_seen, path))

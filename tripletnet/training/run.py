@@ -53,6 +53,9 @@ _DATA_IN_WORDS = {
     "validation": "held-out data of the sha256",
 }
 
+#: Arguments of an encoder that its weights have nothing to do with.
+_WITHOUT_WEIGHTS = {"mirror", "rectify"}
+
 
 @dataclass(frozen=True)
 class TrainedRun:
@@ -110,7 +113,8 @@ def train_run(
     patience : int, optional
         Stop after so many measurements in a row without a better one.
     initial : str or Path, optional
-        The run folder whose encoder gives the first weights.
+        The run folder whose encoder gives the first weights. A run that goes on has its own, and
+        need not name it.
     about : dict, optional
         What else ``run.json`` is to tell, for JSON. Going on asks for the same ``source``.
     split : mapping of str to str, optional
@@ -155,11 +159,13 @@ def train_run(
     if earlier and config.precision == "auto":
         # what it is, the run has settled; nothing said so before there was a choice
         config = config.replace(precision=earlier["training"].get("precision", "fp32"))
-    config = settled(config, loss, device)
+    config = settled(config, loss, device, new=not earlier)
     if tensorboard is not None:
         load_tensorboardx()  # before all else
     data = examples.identity()
     data["validation"] = None if validation is None else validation.identity()["sha256"]
+    if initial is None and earlier.get("initial") is not None:
+        initial = earlier["initial"]
     chosen = {**(about or {}), "initial": None if initial is None else str(initial)}
     checkpoints = Checkpoints(out, checkpoint_minutes)
     longer = bool(earlier) and minutes is None and config.images > earlier["training"]["images"]
@@ -190,8 +196,14 @@ def train_run(
     looked_at, name = examples, "training images"
     if validation is not None and len(validation):
         every = max(len(examples) * examples.images_each, config.images // 20)
+        measured_on = held_out(validation)
+        if patience is not None and measured_on.trials < 2:
+            raise InputError(
+                "patience: too little is held out to tell which weights are better: leave it out, "
+                "or hold out more"
+            )
         watch = Validation(
-            held_out(validation), out / "best.params", every, patience, out / "validation.csv"
+            measured_on, out / "best.params", every, patience, out / "validation.csv"
         )
         trainer.callbacks.append(watch)
         looked_at, name = validation, "validation images"
@@ -236,7 +248,7 @@ def train_run(
     lengthening = bool(earlier) and (earlier["finished"] or earlier.get("lengthening", False))
     if lengthening:
         kept.update(images_seen=earlier["images_seen"], lengthening=True)
-    first = None if initial is None else _weights_for(encoder, config, initial)
+    first = None if initial is None or earlier else _weights_for(encoder, config, initial)
     with only_trainer(out):
         if not earlier:
             going_on(out, resume=False)  # whoever was at it may have made a run
@@ -246,6 +258,8 @@ def train_run(
             raise InputError(
                 f"{out}: has no checkpoint to go on from: start the run again in another folder"
             )
+        if initial is not None and earlier and trainer.step == 0:  # it has learnt nothing yet
+            first = _weights_for(encoder, config, initial)
         write_description(out, {**describe(finished=False), **kept})
         if left_out is not None:
             write_left_out(left_out, out / LEFT_OUT)
@@ -253,7 +267,7 @@ def train_run(
             save_calibration(out, choose_calibration(looked_at))
         if split is not None and not (out / SPLIT).exists():
             write_json(out / SPLIT, split_to_json(split))
-        if first is not None and trainer.step == 0:
+        if first is not None:
             for name, parameter in encoder._collect_params_with_prefix().items():
                 parameter.set_data(first[name].data())
         try:
@@ -301,10 +315,13 @@ def _weights_for(
 ) -> dict[str, mx.gluon.Parameter]:
     """Return the weights of the encoder of another run, by the names that `encoder` has."""
     other = check_initial(run, config)
-    if type(other) is not type(encoder) or other.arguments != encoder.arguments:
+    theirs, ours = (
+        {name: value for name, value in block.arguments.items() if name not in _WITHOUT_WEIGHTS}
+        for block in (other, encoder)
+    )
+    if type(other) is not type(encoder) or theirs != ours:
         raise InputError(
-            f"{run}: its encoder has {other.arguments}, and this run's {encoder.arguments}: ask "
-            "for the same network"
+            f"{run}: its encoder has {theirs}, and this run's {ours}: ask for the same network"
         )
     return other._collect_params_with_prefix()
 

@@ -15,10 +15,12 @@ import numpy as np
 from tripletnet.backend import mx
 from tripletnet.data.batches import batches
 from tripletnet.data.examples import Examples
+from tripletnet.data.images import ImageSet
 from tripletnet.errors import InputError
 from tripletnet.losses import BatchLoss
 from tripletnet.losses.batch_statistics import BatchStatistics
 from tripletnet.networks import EncoderBlock, WithNorms
+from tripletnet.retrieval.encode import encode
 from tripletnet.training.backbone import Backbone
 from tripletnet.training.bf16 import training_precision
 from tripletnet.training.callbacks import Callback, StepResult
@@ -32,6 +34,13 @@ from tripletnet.training.tracing import traced_in
 
 class TrainingError(RuntimeError):
     """Training cannot go on: the weights are no longer numbers."""
+
+
+def _diverged(what: str, images: int, rate: float) -> TrainingError:
+    return TrainingError(
+        f"{what} after {images} images: the weights have grown beyond all bounds; lower the "
+        f"learning rate (now {rate:.3g})"
+    )
 
 
 class Trainer:
@@ -129,6 +138,21 @@ class Trainer:
             some = np.random.default_rng((self.config.seed, 3)).permutation(len(self._examples))
             pixels, _ = self._examples.draw(np.sort(some[:number]))
             encoder.take_in(pixels)
+
+    def codes_of(self, images: ImageSet) -> np.ndarray:
+        """Return the code of each image, (N, D) float32, by the weights as they are.
+
+        Raises
+        ------
+        TrainingError
+            If one is not finite.
+        """
+        codes = encode(self.network, images, self.batch_size, self.device)
+        if not np.isfinite(codes).all():
+            # the last loss was of the weights before
+            rate = self._optimizer.learning_rate
+            raise _diverged("codes hold NaN or infinity", self.images_seen, rate)
+        return codes
 
     @property
     def images_seen(self) -> int:
@@ -294,10 +318,7 @@ class Trainer:
             },
         )
         if not math.isfinite(result.loss):
-            raise TrainingError(
-                f"the loss is {result.loss} after {result.images} images: the weights have grown "
-                f"beyond all bounds; lower the learning rate (now {result.learning_rate:.3g})"
-            )
+            raise _diverged(f"the loss is {result.loss}", result.images, result.learning_rate)
         for callback in self.callbacks:
             callback.on_step(self, result)
 

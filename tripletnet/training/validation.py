@@ -6,13 +6,9 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
-import numpy as np
-
 from tripletnet.backend import mx
-from tripletnet.data.images import ImageSet
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike
-from tripletnet.retrieval.encode import encode
 from tripletnet.runs import save_parameters
 from tripletnet.training.callbacks import Callback, write_rows
 from tripletnet.training.held_out import HeldOut
@@ -80,11 +76,7 @@ class Validation(Callback):
     def on_weights(self, trainer: Trainer) -> None:
         """Measure; keep the weights if none are better; stop if there were long no better ones."""
         measure = self._held_out.measure
-
-        def codes_of(images: ImageSet) -> np.ndarray:
-            return encode(trainer.network, images, trainer.batch_size, trainer.device)
-
-        value = self._held_out.score(codes_of)
+        value = self._held_out.score(trainer.codes_of)
         before = max((row[measure] for row in self.rows), default=-1.0)
         if value >= before - standard_error(max(value, before), self._held_out.trials):
             save_parameters(trainer.network, self.best)
