@@ -385,9 +385,14 @@ def test_a_picture_added_by_its_own_folder_is_of_the_class_that_the_index_has_th
     Image.new("RGB", (20, 20), "red").save(photos / "a/2.png")
     said = tripletnet("index", index, "--add", photos / "a")[1]
     assert "1 pictures added, 1 renewed" in said and "classes   2" in said
+    for name in ("more/b", "more/c", "d"):
+        shutil.copytree(photos / "a/deeper", photos / name)
+    for name in ("d", "more"):
+        assert tripletnet("index", index, "--add", photos / name)[0] == 0
     images = Index.load(index).images
     of = dict(zip(images.paths, images.labels))
     assert of["a/deeper/1.png"] == of["a/2.png"] == "a"
+    assert [of[f"{name}/1.png"] for name in ("more/b", "more/c", "d")] == ["b", "c", "d"]
 
 
 def test_dots_where_no_picture_of_the_index_lies_remove_nothing(

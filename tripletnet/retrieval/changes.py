@@ -37,8 +37,9 @@ class Added:
 def add_pictures(index: Index, encoded: EncodedImages) -> Added:
     """Add encoded pictures that are new, and those whose content has changed, to an index.
 
-    Where an index's classes are the names of folders at one depth, those of what is added are, too;
-    else the class is the folder below the one that was named.
+    Where an index's classes are the names of folders at one depth, what lies in one of these is of
+    its class, and so is what has no class of its own; for all else the folder below the one that
+    was named is the class.
 
     Raises
     ------
@@ -95,7 +96,11 @@ def _labels(known: Catalogue, added: EncodedImages, paths: Sequence[str]) -> Opt
     with_class = [(path, label) for path, label in zip(known.paths, known.labels) if label]
     for depth in range(_DEEPEST):
         if with_class and all(_folder(path, depth) == label for path, label in with_class):
-            return np.array([_folder(path, depth) or label for path, label in zip(paths, own)])
+            classes = {label for _, label in with_class}
+            places = [_folder(path, depth) for path in paths]
+            return np.array(
+                [place if place in classes else label or place for place, label in zip(places, own)]
+            )
     return added.labels
 
 
