@@ -16,18 +16,22 @@ class Nesterov(mx.optimizer.NAG):
         super().__init__(momentum=0.9, **options)
 
     def update(self, index: int, weight: Any, grad: Any, state: Any) -> None:
-        """Update one weight and its momentum in place."""
+        """Update one weight and its momentum in place; the decay is added to the gradient."""
         self._update_count(index)
         # MXNet's kernel takes the decay from the weight before or after its update, as the weight's
-        # place in memory happens to be: it is left nothing to take
+        # place in memory happens to be: it is left nothing to take. This adds decay * weight to grad
+        # in one pass.
+        scale = self.rescale_grad
+        decay = self._get_wd(index) / scale
+        mx.nd.sgd_update(grad, weight, out=grad, lr=-decay, lazy_update=False)
         mx.nd.nag_mom_update(
             weight,
-            self.rescale_grad * grad + self._get_wd(index) * weight,
+            grad,
             state,
             out=weight,
             lr=self._get_lr(index),
-            wd=0.0,
             momentum=self.momentum,
+            rescale_grad=scale,
         )
 
     update_multi_precision = update  # float32 weights alone are trained here
