@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -30,7 +31,7 @@ def photos(tmp_path_factory) -> Path:
     return folder
 
 
-def run(*command: object, cache: Path) -> subprocess.CompletedProcess:
+def run(*command: object, cache: Path, status: int = 0) -> subprocess.CompletedProcess:
     done = subprocess.run(
         list(map(str, command)),
         capture_output=True,
@@ -38,17 +39,14 @@ def run(*command: object, cache: Path) -> subprocess.CompletedProcess:
         timeout=400,
         env={**os.environ, "XDG_CACHE_HOME": str(cache)},
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == status, done.stderr
     return done
 
 
 @pytest.mark.slow
 def test_train_on_folder(photos, tmp_path):
-    code = (
-        f"import sys; sys.path.insert(0, {str(EXAMPLES)!r}); import train_on_folder as e; "
-        f"e.main({str(photos)!r}, {str(tmp_path / 'run')!r}, epochs=6)"
-    )
-    done = run(sys.executable, "-c", code, cache=tmp_path)
+    example = (sys.executable, EXAMPLES / "train_on_folder.py")
+    done = run(*example, photos, tmp_path / "run", "--epochs", 6, cache=tmp_path)
     assert "broken.jpg" in done.stdout
     assert "Recall@1: " in done.stdout
     assert (tmp_path / "run/validation.csv").exists()
@@ -61,3 +59,31 @@ def test_probe_codes(tmp_path):
     np.savez(tmp_path / "codes.npz", codes=codes, labels=labels)
     command = (sys.executable, EXAMPLES / "probe_codes.py", tmp_path / "codes.npz")
     assert "SVM accuracy 100.0%" in run(*command, cache=tmp_path).stdout
+
+
+@pytest.mark.slow
+def test_few_pictures(photos, tmp_path):
+    """Two of each class are held out for the test at twenty, and one at twelve."""
+    example = (sys.executable, EXAMPLES / "train_on_folder.py")
+    for count in (20, 12):
+        for label in "01":
+            folder = tmp_path / str(count) / label
+            folder.mkdir(parents=True)
+            for picture in sorted((photos / label).glob("*.png"))[:count]:
+                shutil.copy(picture, folder)
+    few, enough = (tmp_path / name for name in ("12", "20"))
+    done = run(*example, enough, tmp_path / "run", "--epochs", 3, cache=tmp_path)
+    assert "Recall@1: " in done.stdout and "0.png (" in done.stdout
+    done = run(*example, few, tmp_path / "none", cache=tmp_path, status=2)
+    assert "no class has two images to test on" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "content", [None, {"codes": np.eye(3)}, {"codes": np.eye(3), "labels": "abc"}]
+)
+def test_codes_that_cannot_be_probed(tmp_path, content):
+    path = tmp_path / "codes.npz"
+    if content is not None:
+        np.savez(path, **{name: np.array(list(value)) for name, value in content.items()})
+    done = run(sys.executable, EXAMPLES / "probe_codes.py", path, cache=tmp_path, status=2)
+    assert done.stderr.count("\n") == 1 and "codes.npz" in done.stderr

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import struct
+import unicodedata
 import zlib
 from collections import Counter
 from collections.abc import Callable
@@ -321,6 +322,65 @@ def test_stored_split_leaves_out_the_same_copies(root: Path, load: Load) -> None
     assert where(load(split=before.split)) == {**where(before), "test/a/new.png": "unseen"}
 
 
+def test_pictures_that_were_put_into_other_classes_since(root: Path, load: Load) -> None:
+    fill(root, {"a": 10, "b": 10, "c": 10})
+    before = load(hold_out_classes=["b"])
+    (root / "b/000.png").rename(root / "a/was b.png")
+    learnt = before.splits.train.paths[0]
+    assert learnt.startswith("a/")
+    (root / learnt).rename(root / "b/was a.png")
+    after = load(split=before.split)
+    expected = {
+        path: part for path, part in where(before).items() if path not in ("b/000.png", learnt)
+    }
+    # the encoder has not seen the one, and has learnt the other
+    assert where(after) == {**expected, "a/was b.png": "unseen"}
+    moved = LeftOut("b/was a.png", "lies in a class held out, and was learnt in another")
+    assert moved in after.left_out and after.held_out.classes == ["b"]
+
+
+def test_held_out_classes_are_some_that_would_be_learnt(root: Path, load: Load) -> None:
+    fill(root / "train", {"a": 5, "b": 5, "c": 5})
+    fill(root / "test", {"a": 2, "b": 2, "c": 2, "z": 2}, start=20)
+    for seed in range(6):
+        held = load(hold_out_classes=1, seed=seed).held_out.classes
+        assert len(held) == 1 and held != ["z"]
+    with pytest.raises(InputError, match="leaves fewer than two to learn from"):
+        load(hold_out_classes=["a", "b"])
+
+
+@pytest.mark.parametrize("names", [("training", "valid", "testing"), ("train", "dev", "test")])
+def test_other_names_of_splits(root: Path, load: Load, names: tuple[str, ...]) -> None:
+    for place, name in enumerate(names):
+        fill(root / name, {"a": 3, "b": 3}, start=10 * place)
+    data = load()
+    assert data.splits.train.classes == ["a", "b"]
+    assert {part: len(images) for part, images in sets(data).items()} == {
+        "train": 6, "validation": 6, "test": 6,
+    }  # fmt: skip
+
+
+def test_one_name_in_two_spellings_of_unicode_is_one_class(root: Path, load: Load) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD"))
+    fill(root, {composed: 4, "b": 4, "c": 4})
+    fill(root, {decomposed: 4}, start=30)
+    assert load().splits.train.classes == ["b", "c", composed]
+    for name in (composed, decomposed):
+        assert load(hold_out_classes=[name]).held_out.classes == [composed]
+        assert len(load(hold_out_classes=[name]).held_out) == 8
+
+
+def test_a_run_folder_among_the_images_is_no_class(root: Path, load: Load) -> None:
+    fill(root, {"a": 4, "b": 4})
+    run = root / "runs/one"
+    write(run / "neighbours/000000100.png", picture(50))
+    for name in ("run.json", "calibration.npz"):
+        write(run / name, b"")
+    data = load()
+    assert data.splits.train.classes == ["a", "b"]
+    assert LeftOut("runs/one", "a run folder, whose pictures are not yours") in data.left_out
+
+
 MADE_UP = [picture(number) for number in range(12)]
 
 
@@ -407,7 +467,7 @@ def test_hold_out_classes_by_name(root: Path, load: Load) -> None:
     ("options", "said"),
     [
         ({"hold_out_classes": ["e"]}, "hold-out class 'e' is not in the folder"),
-        ({"hold_out_classes": 4}, "hold-out of 4 classes: 2 classes have two images or more"),
+        ({"hold_out_classes": 4}, "hold-out of 4 classes: 2 classes to learn from have two images"),
         ({"validation": 0.5, "test": 0.5}, "must be fractions whose sum is below 1"),
     ],
 )
@@ -425,7 +485,7 @@ def test_hold_out_classes_by_number(root: Path, load: Load) -> None:
     assert len(held) > 1
     assert all(len(set(names)) == 2 and "one" not in names for names in held)
     assert load(hold_out_classes=0).held_out is None
-    with pytest.raises(InputError, match="hold-out of 5 classes: 4 classes have two images"):
+    with pytest.raises(InputError, match="hold-out of 5 classes: 4 classes to learn from have"):
         load(hold_out_classes=5)
 
 

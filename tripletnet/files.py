@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional, TextIO, Union
@@ -22,6 +23,17 @@ if TYPE_CHECKING:
     import numpy as np
 
 PathLike = Union[str, Path]
+
+#: What NumPy and zipfile raise over an .npz that is not whole.
+DAMAGED_ARCHIVE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def cache_folder() -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Optional
 
 import numpy as np
 
-from tripletnet.files import write_arrays
+from tripletnet.files import DAMAGED_ARCHIVE, write_arrays
 
 INDEX_NAME = "index.npz"
 
@@ -121,7 +120,7 @@ class CacheIndex:
                     arrays["sizes"],
                     dict(zip(np.flatnonzero(rows < 0).tolist(), about["reasons"])),
                 )
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        except DAMAGED_ARCHIVE:
             return None
 
 

@@ -19,6 +19,7 @@ from tripletnet.errors import InputError, some_of
 from tripletnet.files import PathLike
 
 _UNSEEN = "unseen"
+_MOVED = "moved"
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ def load_folder(
     if split is None:  # nothing is decoded for what cannot be had of all files
         if listing.splits is None:
             check_fractions(validation, test)
-        choose_held_out(listing.classes, listing.labels, hold_out_classes, seed)
+        choose_held_out(listing.classes, listing.labels, hold_out_classes, seed, listing.splits)
     images = cached_images(
         listing.root,
         listing.files,
@@ -181,13 +182,21 @@ def load_folder(
     _require_classes(listing, sorted(present), left_out)
 
     if split is None:
-        held = choose_held_out(listing.classes, labels, hold_out_classes, seed) & present
         given = None if listing.splits is None else [listing.splits[p] for p in usable]
+        held = choose_held_out(listing.classes, labels, hold_out_classes, seed, given) & present
         parts = assign_parts(hashes, labels, given, held, validation, test, seed)
     else:
         parts = np.array([split.get(content, _UNSEEN) for content in hashes], dtype=object)
-        held = set(labels[parts == HELD_OUT].tolist())
-        parts[np.isin(labels, list(held))] = HELD_OUT
+        held = _held_out_classes(labels, parts)
+        never_learnt = np.isin(labels, list(held))
+        parts[never_learnt & (parts == _UNSEEN)] = HELD_OUT
+        parts[~never_learnt & (parts == HELD_OUT)] = _UNSEEN
+        moved = never_learnt & (parts != HELD_OUT)
+        parts[moved] = _MOVED
+        left_out += [
+            LeftOut(listing.files[position], "lies in a class held out, and was learnt in another")
+            for position in usable[moved]
+        ]
     known = sorted(present - held)
 
     def image_set(part: str, chosen: Sequence[int]) -> ImageSet:
@@ -217,8 +226,19 @@ def load_folder(
         left_out,
         [train.classes[label] for label in np.flatnonzero(images_a_class == 1)],
         len(hashes) - len(set(hashes)),
-        {content: part for content, part in zip(hashes, parts) if part != _UNSEEN},
+        {content: part for content, part in zip(hashes, parts) if part not in (_UNSEEN, _MOVED)},
     )
+
+
+def _held_out_classes(labels: np.ndarray, parts: np.ndarray) -> set[int]:
+    """Return the classes that an earlier split holds out: as most of their images that it knows.
+
+    Single images may have been moved to another class since.
+    """
+    length = int(labels.max(initial=-1)) + 1
+    held = np.bincount(labels[parts == HELD_OUT], minlength=length)
+    known = np.bincount(labels[parts != _UNSEEN], minlength=length)
+    return set(np.flatnonzero(2 * held > known).tolist())
 
 
 def _refuse(root: Path, left_out: Sequence[LeftOut]) -> None:

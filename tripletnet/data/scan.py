@@ -6,6 +6,7 @@ import csv
 import os
 import re
 import stat
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,10 +24,18 @@ NO_IMAGE = "not an image by its ending"
 
 _SPLIT_FOLDERS = {
     "train": "train",
+    "training": "train",
     "val": "validation",
+    "valid": "validation",
     "validation": "validation",
+    "dev": "validation",
     "test": "test",
+    "testing": "test",
 }
+
+
+#: What lies in every run folder, and nowhere else.
+_OF_A_RUN = ("run.json", "calibration.npz")
 
 
 @dataclass(frozen=True)
@@ -80,9 +89,10 @@ class ImageFile:
 def scan_folder(root: PathLike) -> FolderListing:
     """List the images below `root`, where the first level of folders names the class.
 
-    Images may lie deeper. If there is a folder ``train`` and with it ``test``, ``val`` or
-    ``validation``, these are splits and the class is the level below. Links are followed, but no
-    folder is read twice.
+    Images may lie deeper. If there is a folder ``train`` (or ``training``) and with it ``test``
+    (``testing``) or ``validation`` (``val``, ``valid``, ``dev``), these are splits and the class is
+    the level below. Links are followed, but no folder is read twice. Names of classes that Unicode
+    counts as one are one. Run folders that lie among the images are left out.
 
     Raises
     ------
@@ -115,7 +125,8 @@ def scan_folder(root: PathLike) -> FolderListing:
         files = list(walk.below(folder))
         if not files:
             walk.leave_out([folder], "a folder without images")
-        found += [(file, folder.rpartition("/")[2], split) for file in files]
+        name = unicodedata.normalize("NFC", folder.rpartition("/")[2])
+        found += [(file, name, split) for file in files]
     classes = sorted({name for _, name, _ in found}, key=_natural)
     number = {name: label for label, name in enumerate(classes)}
     return FolderListing(
@@ -214,6 +225,8 @@ class Walk:
                 if stat.S_ISDIR(status.st_mode):
                     if _identity(status) in self.seen:
                         self.leave_out([path], "a link to a folder that is read elsewhere")
+                    elif all(os.path.exists(f"{entry.path}/{name}") for name in _OF_A_RUN):  # noqa: PTH110
+                        self.leave_out([path], "a run folder, whose pictures are not yours")
                     else:
                         self.seen.add(_identity(status))
                         folders.append(path)

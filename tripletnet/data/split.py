@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Optional, Union
 
@@ -87,7 +88,11 @@ def split_by_hash(
 
 
 def choose_held_out(
-    classes: Sequence[str], labels: np.ndarray, wanted: Union[int, Sequence[str], None], seed: int
+    classes: Sequence[str],
+    labels: np.ndarray,
+    wanted: Union[int, Sequence[str], None],
+    seed: int,
+    given: Optional[Sequence[str]] = None,
 ) -> set[int]:
     """Choose the classes to keep out of all parts.
 
@@ -100,7 +105,9 @@ def choose_held_out(
     wanted : int or sequence of str, optional
         How many classes, or their names. Default: none.
     seed : int
-        Decides which, where a number is given; they have two images or more.
+        Decides which, where a number is given; they have two images or more, and would be learnt.
+    given : sequence of str, optional
+        The part of each image where somebody has split them already.
 
     Returns
     -------
@@ -114,15 +121,20 @@ def choose_held_out(
     """
     if wanted is None:
         return set()
+    parts = ["train"] * len(labels) if given is None else given
+    learnable = np.unique(labels[np.array(parts) == "train"])
     if isinstance(wanted, int):
         # a class of one image would have nothing to find
         able = np.flatnonzero(np.bincount(labels, minlength=len(classes)) >= 2)
+        able = np.intersect1d(able, learnable)
         if not 0 <= wanted <= len(able):
             raise InputError(
-                f"hold-out of {wanted} classes: {len(able)} classes have two images or more"
+                f"hold-out of {wanted} classes: {len(able)} classes to learn from have two images "
+                "or more"
             )
         held = set(np.random.default_rng(seed).permutation(able)[:wanted].tolist())
     else:
+        wanted = [unicodedata.normalize("NFC", name) for name in wanted]
         unknown = sorted(set(wanted) - set(classes))
         if unknown:
             raise InputError(
@@ -130,7 +142,7 @@ def choose_held_out(
                 f"{some_of(classes, 50)}"
             )
         held = {classes.index(name) for name in wanted}
-    if len(set(labels.tolist()) - held) < 2:
+    if len(set(learnable.tolist()) - held) < 2:
         raise InputError(
             f"holding {len(held)} classes out leaves fewer than two to learn from: hold out fewer"
         )

@@ -6,7 +6,6 @@ import json
 import math
 import time
 import warnings
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -14,10 +13,7 @@ from typing import Any, Optional
 import numpy as np
 
 from tripletnet.errors import InputError
-from tripletnet.files import PathLike, write_arrays
-
-# What NumPy and zipfile raise over a file that is not whole.
-_DAMAGED = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile)
+from tripletnet.files import DAMAGED_ARCHIVE, PathLike, write_arrays
 
 
 @dataclass(frozen=True)
@@ -99,7 +95,7 @@ class Checkpoints:
                 about = json.loads(arrays.pop("about").tobytes())
                 if list(arrays) != about["arrays"]:
                     raise ValueError("arrays are missing")
-            except _DAMAGED as error:
+            except DAMAGED_ARCHIVE as error:
                 damaged.append(f"{path} ({error})")
                 continue
             for line in damaged:

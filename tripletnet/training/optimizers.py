@@ -19,8 +19,8 @@ class Nesterov(mx.optimizer.NAG):
         """Update one weight and its momentum in place; the decay is added to the gradient."""
         self._update_count(index)
         # MXNet's kernel takes the decay from the weight before or after its update, as the weight's
-        # place in memory happens to be: it is left nothing to take. This adds decay * weight to grad
-        # in one pass.
+        # place in memory happens to be: it is left nothing to take. This adds decay * weight to
+        # grad in one pass.
         scale = self.rescale_grad
         decay = self._get_wd(index) / scale
         mx.nd.sgd_update(grad, weight, out=grad, lr=-decay, lazy_update=False)
