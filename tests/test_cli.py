@@ -122,7 +122,7 @@ def test_a_mistake_in_a_process_of_its_own(tmp_path):
             ("train", ".", "--hold-out-classes", "0"),
             "--hold-out-classes 0 holds out none: give 1 or more, or names",
         ),
-        (("train", ".", "--hold-out-classes", ""), "--hold-out-classes '' names no class: give"),
+        (("train", ".", "--hold-out-classes", ""), "an argument is empty"),
         (("train", ".", "--hold-out-classes", ","), "--hold-out-classes ',' names no class: give"),
         (
             ("train", ".", "--root", "there"),

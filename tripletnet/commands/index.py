@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from tripletnet.command import add_device, add_precision, add_run, add_seed, encoder_options
 from tripletnet.errors import InputError
-from tripletnet.files import absolute, check_unicode, only_one
 
 if TYPE_CHECKING:
     from tripletnet.codes_file import EncodedImages
@@ -79,8 +78,6 @@ def run(args: argparse.Namespace) -> None:
             raise InputError("index: --precision and --device are for pictures: leave them out")
         if args.root and not args.root.is_dir():
             raise InputError(f"{args.root}: no such folder: name the one that the pictures lie in")
-        if args.root:
-            check_unicode(args.root.resolve())
         if args.info and args.run_folder is not None:
             raise InputError("index: --info changes nothing: leave out --run")
         _change(args)
@@ -88,6 +85,7 @@ def run(args: argparse.Namespace) -> None:
     if args.out is None:
         raise InputError("index: name the index to make with --out, or ask for --info, --add, ...")
 
+    from tripletnet.files import check_unicode, only_one
     from tripletnet.progress import stage_bars
     from tripletnet.retrieval.index import Index
     from tripletnet.retrieval.index_plan import check_kind
@@ -120,6 +118,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _change(args: argparse.Namespace) -> None:
     """Add, remove, or note a new place, and save the index; or only show it."""
+    from tripletnet.files import check_unicode, only_one
     from tripletnet.retrieval.changes import add_pictures, paths_named
     from tripletnet.retrieval.index import Index
     from tripletnet.retrieval.partial_codes import PartialCodes
@@ -127,6 +126,8 @@ def _change(args: argparse.Namespace) -> None:
     if args.info:
         _show(Index.load(args.source), args.json)
         return
+    if args.root:
+        check_unicode(args.root.resolve())
     if not (args.source / "index.json").is_file():
         Index.load(args.source)  # says what is wrong
     with only_one(args.source):
@@ -214,6 +215,8 @@ def _encoded(args: argparse.Namespace) -> tuple[EncodedImages, Optional[float]]:
 
 
 def _kept(out: Path) -> Path:
+    from tripletnet.files import absolute
+
     out = absolute(out)  # the folder that you are in has no name
     return out.with_name(f"{out.name}.part")
 
