@@ -53,7 +53,7 @@ def test_a_step_is_what_the_layers_say_bit_for_bit(name):
 
 @pytest.mark.parametrize(
     ("name", "joined", "norms", "activations"),
-    [("residual", 10, 0, 0), ("whitened-relu", 6, 0, 1), ("whitened", 0, 6, 0)],
+    [("residual", 7, 3, 3), ("whitened-relu", 5, 1, 2), ("whitened", 0, 6, 0)],
 )
 def test_relu_becomes_a_part_of_the_normalisation_before_it(name, joined, norms, activations):
     found = operators(get_network(name))
@@ -63,7 +63,7 @@ def test_relu_becomes_a_part_of_the_normalisation_before_it(name, joined, norms,
 def test_what_cannot_be_joined_is_left_alone(monkeypatch):
     def layers(*blocks: mx.gluon.HybridBlock) -> mx.gluon.HybridBlock:
         network = nn.HybridSequential()
-        network.add(*blocks)
+        network.add(*blocks, convolution())
         return network
 
     def convolution() -> mx.gluon.HybridBlock:
@@ -92,3 +92,28 @@ def test_what_is_traced_later_is_as_the_layers_say():
     operators(network)
     after = json.loads(network(mx.sym.var("data")).tojson())["nodes"]
     assert [node["op"] for node in before] == [node["op"] for node in after]
+
+
+@pytest.mark.parametrize(
+    "pooling",
+    [[nn.GlobalAvgPool2D()], [nn.GlobalMaxPool2D()], [nn.AvgPool2D(8)], [nn.MaxPool2D(8)], []],
+    ids=["average", "maximum", "whole average", "whole maximum", "in a block of their own"],
+)
+def test_narrow_maps_that_are_pooled_whole_have_gradients(pooling):
+    """Joined, oneDNN has no gradient for 8 channels of 8x8 behind global pooling."""
+    network, first = nn.HybridSequential(), nn.HybridSequential()
+    layers = (nn.Conv2D(8, 3, padding=1, in_channels=3), nn.BatchNorm(), nn.Activation("relu"))
+    if pooling:
+        network.add(*layers, *pooling)
+    else:
+        first.add(*layers)
+        network.add(first, nn.GlobalAvgPool2D())
+    network.add(nn.Flatten(), nn.Dense(4))
+    network.initialize()
+    network.hybridize(static_alloc=True, static_shape=True)
+    images = mx.nd.random.normal(shape=(6, 3, 8, 8))
+    with mx.autograd.record(), traced_in("fp32", network):
+        codes = network(images)
+    codes.backward()
+    assert np.abs(network[-1].weight.grad().asnumpy()).max() > 0
+    assert all(np.isfinite(p.grad().asnumpy()).all() for p in layers[0].collect_params().values())

@@ -76,8 +76,10 @@ def _joined_with_relu(network: mx.gluon.Block, device: mx.Context) -> dict[Any, 
         if type(block) is not nn.HybridSequential:
             continue
         layers = list(block._children.values())
-        for before, norm, relu in zip(layers, layers[1:], layers[2:]):
+        for place, (before, norm, relu) in enumerate(zip(layers, layers[1:], layers[2:])):
             if not (isinstance(before, of_maps) and type(norm) is nn.BatchNorm):
+                continue
+            if not _maps_come_of(layers[place + 3 :]):
                 continue
             if type(relu) is not nn.Activation or relu._act_type != "relu":
                 continue
@@ -85,6 +87,17 @@ def _joined_with_relu(network: mx.gluon.Block, device: mx.Context) -> dict[Any, 
                 joined[norm] = _norm_and_relu(norm)
                 joined[relu] = _nothing
     return joined
+
+
+def _maps_come_of(layers: list[mx.gluon.Block]) -> bool:
+    """Tell whether the first of `layers` is one whose gradient oneDNN's joined operation takes.
+
+    It does not take every one of pooling over the whole map, nor of a sum with that behind it.
+    """
+    nn = mx.gluon.nn
+    if len(layers) > 1 and isinstance(layers[0], nn.MaxPool2D):
+        return not isinstance(layers[1], (nn.Flatten, nn.Dense))
+    return bool(layers) and isinstance(layers[0], nn.Conv2D)
 
 
 def _norm_and_relu(norm: mx.gluon.nn.BatchNorm) -> Forward:
