@@ -283,3 +283,16 @@ def test_augmentation_that_makes_no_sense_is_refused(wrong):
     ((name, value),) = wrong.items()
     with pytest.raises(InputError, match=f"{name} is {value}: give"):
         Augmentation(**wrong)
+
+
+@pytest.mark.parametrize("labels", [[1, 2, 3], [-1, 0, 1], [0.0, 1.0, 2.0], ["a", "b", "c"]])
+def test_labels_are_places_among_the_classes(labels):
+    with pytest.raises(ValueError, match="labels must be"):
+        ImageSet("x", noise(3, 4, 4), labels, "abc")
+
+
+def test_a_subset_by_places_and_by_a_mask():
+    images = ImageSet("x", noise(4, 4, 4), [0, 1, 2, 1], "abc", paths=["a", "b", "c", "d"])
+    assert images.subset([2, 0]).paths == ["c", "a"]
+    assert images.subset(images.labels == 1).paths == ["b", "d"]
+    assert len(images.subset([])) == 0

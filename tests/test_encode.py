@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,6 +16,7 @@ from tripletnet.data.decode import decode_image
 from tripletnet.data.pictures import list_pictures
 from tripletnet.errors import InputError
 from tripletnet.retrieval import encoder as encoder_module
+from tripletnet.retrieval.encode import encode
 from tripletnet.retrieval.encoder import Encoder
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -211,3 +213,35 @@ def test_a_disk_that_cannot_reserve_room_takes_the_codes(small_run, photos, tmp_
     encoder = Encoder.load(small_run)
     kept, _ = encoder.encode_files(photos, keep=tmp_path / "kept")
     np.testing.assert_array_equal(kept.codes, encoder.encode_files(photos)[0].codes)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [[np.zeros((3, 3, 3), np.uint8)], [None], None, 3, np.zeros((1, 0, 4, 3), np.uint8)],
+    ids=["arrays", "none", "nothing", "a number", "no pixels"],
+)
+def test_what_is_no_picture_is_told_in_a_line(small_run, images):
+    with pytest.raises(InputError, match="images: "):
+        Encoder.load(small_run).encode(images)
+
+
+def test_encode_names_what_it_takes(small_run, striped_images):
+    encoder = Encoder.load(small_run)
+    for arguments, complaint in (
+        ((encoder.network, striped_images.pixels), "expected an ImageSet, got ndarray"),
+        ((encoder, striped_images), "an Encoder has encode for itself"),
+        ((encoder.network, striped_images, 0), "batch_size is 0"),
+    ):
+        with pytest.raises(InputError, match=complaint):
+            encode(*arguments)
+
+
+def test_threads_share_an_encoder(small_run):
+    """MXNet traces a network when it is first called, which no two threads may do at once."""
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)
+    expected = Encoder.load(small_run).encode(pixels)
+    for _ in range(5):
+        encoder = Encoder.load(small_run)
+        with ThreadPoolExecutor(6) as pool:
+            for codes in pool.map(encoder.encode, [pixels] * 12):
+                np.testing.assert_allclose(codes, expected, atol=1e-6)

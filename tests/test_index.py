@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import faiss
 import numpy as np
@@ -481,3 +482,12 @@ def test_saving_over_a_ruin_and_beside_other_files(saved, built):
 def test_what_can_be_no_name_is_refused(codes, name):
     with pytest.raises(InputError, match="can be no name of a file"):
         Index.build(EncodedImages(codes[:2], paths=["a.jpg", name]))
+
+
+def test_paths_may_be_of_pathlib_and_one_alone(codes):
+    index = Index.build(encoded(codes[:6]))
+    first, second, third = index.images.paths[:3]
+    index.remove(Path(first))
+    index.remove(second)
+    index.remove([Path(third)])
+    assert len(index) == 3

@@ -170,3 +170,10 @@ def test_bad_input_is_named(change, message):
     with pytest.raises(InputError, match=message) as raised:
         retrieval_metrics(**arguments)
     assert "\n" not in str(raised.value)
+
+
+def test_strings_as_pandas_keeps_them():
+    codes = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
+    labels = np.array(list("abcabc"))
+    told = retrieval_metrics(codes, labels.astype(object), ks=[1])
+    assert told.map == retrieval_metrics(codes, labels, ks=[1]).map

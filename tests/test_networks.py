@@ -302,3 +302,13 @@ def test_an_unknown_network_is_answered_with_the_known_ones():
     with pytest.raises(InputError, match="network 'resnet' is not known") as caught:
         get_network("resnet")
     assert all(name in str(caught.value) for name in NETWORKS)
+
+
+def test_triplets_are_as_many_images_of_one_type():
+    encoder = get_network("article", code_size=4, image_size=16)
+    encoder.initialize()
+    siamese = SiameseTriplet(encoder)
+    two, five = (mx.nd.zeros((count, 3, 16, 16), dtype="uint8") for count in (2, 5))
+    for batches in ((two, two, five), (two, two, two.astype("float32"))):
+        with pytest.raises(InputError, match="give as many images of one type in each"):
+            siamese(*batches)

@@ -16,6 +16,7 @@ from tripletnet.backend import mx
 from tripletnet.data.images import ImageSet
 from tripletnet.data.scan import LeftOut
 from tripletnet.errors import InputError
+from tripletnet.losses.mining import SemiHard
 from tripletnet.networks.fingerprint import fingerprint
 from tripletnet.networks.zoo import make_classifier
 from tripletnet.retrieval.encode import encode
@@ -550,3 +551,12 @@ def test_minutes_are_settled_once(striped_images, tmp_path, monkeypatch):
     assert run.description["training"]["images"] == run.description["images_seen"] == 24 * 9
     with pytest.raises(InputError, match="minutes is 2, but the run is settled on 216 images"):
         train_run(striped_images, CONFIG, tmp_path, minutes=2.0, resume=True)
+
+
+def test_objects_have_no_place_in_a_run_folder(striped_images, tmp_path):
+    config = CONFIG.replace(mining=SemiHard())
+    with pytest.raises(InputError, match="mining: a run folder tells its choices by name"):
+        train_run(striped_images, config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(InputError, match="expected a BatchLoss, got str"):
+        fit_encoder(striped_images, CONFIG, "triplet")

@@ -99,6 +99,10 @@ def check_labels(labels: np.ndarray, count: int, name: str = "labels") -> np.nda
         raise InputError(
             f"{name}: expected one for each of the {count} codes, got shape {labels.shape}"
         )
+    if labels.dtype.kind == "O":  # as pandas keeps strings
+        values = labels.tolist()
+        if all(isinstance(value, str) for value in values):
+            labels = np.array(values)
     if labels.dtype.kind not in "iuUSb":
         raise InputError(f"{name}: expected integers or strings, got {labels.dtype}")
     if labels.dtype.kind == "S":

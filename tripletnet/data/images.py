@@ -50,6 +50,18 @@ class ImageSet:
             )
         if self.rows is None:
             object.__setattr__(self, "rows", np.arange(len(self.pixels)))
+        labels = np.asarray(self.labels)
+        if not len(labels):
+            labels = labels.astype(np.int64)
+        object.__setattr__(self, "labels", labels)
+        if labels.ndim != 1 or labels.dtype.kind not in "iu":
+            raise ValueError(f"labels must be (N,) integers, got {labels.shape} {labels.dtype}")
+        count = len(self.classes)
+        if count and len(labels) and not 0 <= labels.min() <= labels.max() < count:
+            raise ValueError(
+                f"labels must be from 0 to {count - 1}, the places of {count} classes, got "
+                f"{labels.min()} to {labels.max()}"
+            )
         if len(self.rows) != len(self.labels):
             raise ValueError(f"{len(self.rows)} images but {len(self.labels)} labels")
         for name in ("paths", "digests"):
@@ -80,7 +92,7 @@ class ImageSet:
 
     def subset(self, indices: np.ndarray) -> ImageSet:
         """Return the images at `indices` as a set of their own that shares the pixels."""
-        indices = np.asarray(indices)
+        indices = np.arange(len(self))[np.asarray(indices, None if len(indices) else np.int64)]
 
         def pick(values: Optional[Sequence[str]]) -> Optional[Sequence[str]]:
             return None if values is None else [values[i] for i in indices]

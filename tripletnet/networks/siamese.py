@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tripletnet.backend import mx
+from tripletnet.errors import InputError
 from tripletnet.networks.base import EncoderBlock
 
 
@@ -33,6 +36,13 @@ class SiameseTriplet(mx.gluon.HybridBlock):
     def forward(self, anchor: Any, *others: Any) -> Any:
         """Return the three codes, after a check of the images' shapes."""
         self.encoder.check_images(anchor, *others)
+        if isinstance(anchor, mx.nd.NDArray):
+            kinds = [(images.shape, np.dtype(images.dtype).name) for images in (anchor, *others)]
+            if len(set(kinds)) > 1:
+                told = ", ".join(f"{kind} {shape}" for shape, kind in kinds)
+                raise InputError(
+                    f"anchor, same and diff: {told}: give as many images of one type in each"
+                )
         return super().forward(anchor, *others)
 
     def hybrid_forward(self, F: Any, anchor: Any, same: Any, diff: Any) -> Any:

@@ -14,6 +14,7 @@ import numpy as np
 from tripletnet.codes import check_labels
 from tripletnet.codes_file import EncodedImages
 from tripletnet.errors import InputError
+from tripletnet.files import PathLike
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Catalogue:
         words = (images.root, images.fingerprint, images.run, images.precision)
         return cls(paths, labels, digests, sizes, *words)
 
-    def rows_of(self, paths: Iterable[str]) -> list[int]:
+    def rows_of(self, paths: Iterable[PathLike]) -> list[int]:
         """Return the row of each path.
 
         Raises
@@ -98,7 +99,7 @@ class Catalogue:
         """
         rows = {path: row for row, path in enumerate(self.paths)}
         try:
-            return [rows[path] for path in paths]
+            return [rows[str(path)] for path in paths]
         except KeyError as error:
             raise InputError(
                 f"paths: {error.args[0]} is not in the index; paths are relative to {self.root}"

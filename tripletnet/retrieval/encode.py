@@ -8,6 +8,7 @@ import numpy as np
 
 from tripletnet.backend import mx
 from tripletnet.data.images import ImageSet
+from tripletnet.errors import InputError
 from tripletnet.networks.base import normalize_rows
 
 
@@ -48,7 +49,24 @@ def encode(
     -------
     ndarray of float32, shape (N, D), C-contiguous
         In the order of `images`.
+
+    Raises
+    ------
+    InputError
+        If `images` are no ImageSet, `network` cannot be called or `batch_size` is below 1.
     """
+    if not isinstance(images, ImageSet):
+        raise InputError(
+            f"images: expected an ImageSet, got {type(images).__name__}: Encoder.encode takes "
+            "files and arrays"
+        )
+    if not callable(network):
+        raise InputError(
+            f"network: expected what takes images, got {type(network).__name__}: an Encoder has "
+            "encode for itself"
+        )
+    if batch_size is not None and batch_size < 1:
+        raise InputError(f"batch_size is {batch_size}: give 1 or more")
     if mirror is None:
         mirror = getattr(network, "mirror", False)
     if batch_size is None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -29,6 +31,9 @@ from tripletnet.runtime import usable_cores
 
 #: Pictures that are decoded, encoded and stored together.
 _BLOCK = 3072
+
+#: MXNet traces a network when it is first called, and no two at once.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class Encoder:
@@ -163,8 +168,11 @@ class Encoder:
                     f"images: expected uint8 of shape (N, H, W, 3), got {images.dtype} of shape "
                     f"{images.shape}"
                 )
+            if not images[:1].size and len(images):
+                raise InputError(f"images: of shape {images.shape} they have no pixels")
             prepare: Callable[[Any], np.ndarray] = partial(resize_image, size=size, fit=self.fit)
         else:
+            images = _as_paths(images)
             prepare = partial(decode_image, size=size, fit=self.fit)
         some = images
         with ThreadPoolExecutor(usable_cores()) as pool:
@@ -183,7 +191,8 @@ class Encoder:
     def _encode_block(self, pixels: np.ndarray) -> np.ndarray:
         labels = np.zeros(len(pixels), np.int64)
         network = self._quantised or self.network
-        return encode(network, ImageSet("", pixels, labels, [""]), device=self.device)
+        with _ONE_AT_A_TIME:
+            return encode(network, ImageSet("", pixels, labels, [""]), device=self.device)
 
     def encode_files(
         self,
@@ -267,6 +276,18 @@ class Encoder:
             self.precision,
         )
         return encoded, left_out
+
+
+def _as_paths(images: Any) -> list[PathLike]:
+    """Return a list of paths; raise InputError for what is none."""
+    paths = list(images) if isinstance(images, Iterable) else [images]
+    for path in paths:
+        if not isinstance(path, (str, os.PathLike)):
+            raise InputError(
+                f"images: expected paths, or one array of uint8 (N, H, W, 3), got "
+                f"{type(path).__name__}"
+            )
+    return paths
 
 
 def _blocks(first: int, count: int) -> Iterator[np.ndarray]:

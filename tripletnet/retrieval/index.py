@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Callable, Optional, Union
 
 import numpy as np
@@ -172,7 +173,7 @@ class Index:
         self.images = joined
         self.unit_length &= of_unit_length(codes)
 
-    def remove(self, paths: Sequence[str]) -> None:
+    def remove(self, paths: Union[PathLike, Sequence[PathLike]]) -> None:
         """Remove images; the rows behind them move up.
 
         hnsw keeps their codes, which no search then finds; the other kinds give their memory to
@@ -183,7 +184,7 @@ class Index:
         InputError
             If a path is not in the index, which is then as it was.
         """
-        gone = self.images.rows_of(paths)
+        gone = self.images.rows_of([paths] if isinstance(paths, (str, Path)) else paths)
         keep = np.ones(len(self), bool)
         keep[gone] = False
         self._codes.keep(keep)

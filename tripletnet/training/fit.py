@@ -144,6 +144,8 @@ def fit_encoder(
         If the choices do not fit together or do not fit the examples.
     """
     loss = loss or make_loss(config, examples.supervision)
+    if not isinstance(loss, BatchLoss):
+        raise InputError(f"loss: expected a BatchLoss, got {type(loss).__name__}")
     config = settled(config, loss, options.get("device"))
     encoder = make_encoder(config, examples)
     trainer, _ = make_trainer(encoder, loss, examples, config, label="encoder", **options)

@@ -149,6 +149,12 @@ def train_run(
         If the user interrupted: the state and the encoder as it is are saved then. A finished run
         that was being lengthened keeps its encoder.
     """
+    for name in ("network", "loss", "mining", "distance"):
+        if not isinstance(getattr(config, name), (str, type(None))):
+            raise InputError(
+                f"{name}: a run folder tells its choices by name: give one, of the project's or of "
+                "your own in its registry (docs/losses.md)"
+            )
     out = Path(out)
     earlier = read_description(out) if going_on(out, resume) else {}
     loss = make_loss(config, examples.supervision)
