@@ -33,7 +33,8 @@ def traced_in(
 
     In bf16 convolutions and ReLU turn to bfloat16, what follows them stays in it, and whatever is
     not known to be able to do so gets float32 back. On the CPU batch normalisation and the ReLU
-    behind it are one operation: the same numbers, with fewer ways through memory.
+    behind it are one operation, where oneDNN has its gradient: the same numbers, with fewer ways
+    through memory.
     """
     forwards = _joined_with_relu(network, device or mx.cpu())
     if precision == "bf16":
