@@ -25,6 +25,7 @@ from tripletnet.data.images import ImageSet
 from tripletnet.data.scan import LeftOut, describe_left_out, scan_folder
 from tripletnet.data.split import split_from_json, split_to_json
 from tripletnet.errors import InputError
+from tripletnet.runs import CALIBRATION, DESCRIPTION
 
 Load = Callable[..., FolderData]
 
@@ -374,7 +375,7 @@ def test_a_run_folder_among_the_images_is_no_class(root: Path, load: Load) -> No
     fill(root, {"a": 4, "b": 4})
     run = root / "runs/one"
     write(run / "neighbours/000000100.png", picture(50))
-    for name in ("run.json", "calibration.npz"):
+    for name in (DESCRIPTION, CALIBRATION):
         write(run / name, b"")
     data = load()
     assert data.splits.train.classes == ["a", "b"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,10 @@ import numpy as np
 
 from tripletnet.codes import check_codes, check_labels
 from tripletnet.errors import InputError
-from tripletnet.files import PathLike, atomic_path, save_arrays
+from tripletnet.files import DAMAGED_ARCHIVE, PathLike, atomic_path, save_arrays
 
 _TEXTS = ("paths", "digests")
 _WORDS = ("fingerprint", "root", "run", "precision")
-# what NumPy and zipfile raise for damaged files
-_UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 _FIELDS = ("codes", "labels", "sizes", *_WORDS)
 _BLOCK_BYTES = 2**24  # of a field that is read, or written as strings, piece by piece
 _NAME_LENGTH_AT = 26  # in the header before a member of a zip file
@@ -131,7 +128,7 @@ def read_codes(path: PathLike, *, mapped: bool = False) -> EncodedImages:
                     texts[name] = _read_texts(stored, name, path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except _UNREADABLE as error:
+    except DAMAGED_ARCHIVE as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: not readable as .npz ({error}): write it again") from None
@@ -189,7 +186,7 @@ def _read_texts(stored: np.lib.npyio.NpzFile, name: str, path: Path) -> list[str
                 block = np.frombuffer(file.read(count * kind.itemsize), kind, count)
                 texts += _text(block, name, path).tolist()
             file.read()  # to the end, where the check sum is
-    except (KeyError, *_UNREADABLE) as error:
+    except DAMAGED_ARCHIVE as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: {name}: cannot be read ({error}): write it again") from None
@@ -199,7 +196,7 @@ def _read_texts(stored: np.lib.npyio.NpzFile, name: str, path: Path) -> list[str
 def _read_field(stored: np.lib.npyio.NpzFile, name: str, path: Path) -> np.ndarray:
     try:
         return stored[name]
-    except _UNREADABLE as error:
+    except DAMAGED_ARCHIVE as error:
         remedy = "write it again"
         if "allow_pickle" in str(error):
             error = ValueError("Python objects, which are never unpickled")
@@ -224,7 +221,7 @@ def _map_field(stored: np.lib.npyio.NpzFile, name: str, path: Path) -> np.ndarra
         with path.open("rb") as whole:
             whole.seek(entry.header_offset + _NAME_LENGTH_AT)
             name_length, extra_length = struct.unpack("<HH", whole.read(4))
-    except _UNREADABLE as error:
+    except DAMAGED_ARCHIVE as error:
         raise InputError(f"{path}: {name}: cannot be read ({error}): write it again") from None
     if fortran or kind != np.float32 or not np.prod(shape):
         return _read_field(stored, name, path)

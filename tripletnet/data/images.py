@@ -92,7 +92,9 @@ class ImageSet:
 
     def subset(self, indices: np.ndarray) -> ImageSet:
         """Return the images at `indices` as a set of their own that shares the pixels."""
-        indices = np.arange(len(self))[np.asarray(indices, None if len(indices) else np.int64)]
+        # NumPy takes an empty list for floats; a mask becomes places
+        indices = np.asarray(indices, None if len(indices) else np.int64)
+        indices = np.arange(len(self))[indices]
 
         def pick(values: Optional[Sequence[str]]) -> Optional[Sequence[str]]:
             return None if values is None else [values[i] for i in indices]

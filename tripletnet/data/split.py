@@ -121,8 +121,7 @@ def choose_held_out(
     """
     if wanted is None:
         return set()
-    parts = ["train"] * len(labels) if given is None else given
-    learnable = np.unique(labels[np.array(parts) == "train"])
+    learnable = np.unique(labels if given is None else labels[np.array(given) == "train"])
     if isinstance(wanted, int):
         # a class of one image would have nothing to find
         able = np.flatnonzero(np.bincount(labels, minlength=len(classes)) >= 2)

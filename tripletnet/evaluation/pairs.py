@@ -138,8 +138,11 @@ def pair_distances(
         same, different = _measure_all(codes, members)
     else:
         random = np.random.default_rng(seed)
-        same = paired_distances(codes, *_draw_same(members, sizes, sampled_pairs, random))
-        different = paired_distances(codes, *_draw_different(members, sizes, sampled_pairs, random))
+        by_class = np.argsort(members, kind="stable")
+        same, different = (
+            paired_distances(codes, *by_class[draw(sizes, sampled_pairs, random)])
+            for draw in (_draw_same, _draw_different)
+        )
     same, different = (measure.from_squared(np.sort(squared)) for squared in (same, different))
     return PairDistances(same, different, same_pairs, total - same_pairs, measure)
 
@@ -164,31 +167,31 @@ def paired_distances(codes: np.ndarray, left: np.ndarray, right: np.ndarray) -> 
     return distances
 
 
-def _draw_same(
-    members: np.ndarray, sizes: np.ndarray, count: int, random: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw pairs of one class, each such pair with the same probability."""
-    order = np.argsort(members, kind="stable")
+def _draw_same(sizes: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """Draw pairs of one class, each with the same probability.
+
+    Returns
+    -------
+    ndarray of int, shape (2, count)
+        Places among the codes sorted by class, of classes of these sizes.
+    """
     starts = np.cumsum(sizes) - sizes
     drawn = _draw_classes(sizes, sizes - 1, count, random)
     first = random.integers(sizes[drawn])
     second = random.integers(sizes[drawn] - 1)
     second += second >= first  # the second is never the first
-    return order[starts[drawn] + first], order[starts[drawn] + second]
+    return starts[drawn] + np.stack([first, second])
 
 
-def _draw_different(
-    members: np.ndarray, sizes: np.ndarray, count: int, random: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw pairs of two classes, each such pair with the same probability."""
-    order = np.argsort(members, kind="stable")
+def _draw_different(sizes: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """Draw pairs of two classes, each with the same probability, as `_draw_same` does."""
     starts = np.cumsum(sizes) - sizes
-    others = len(members) - sizes
+    others = sizes.sum() - sizes
     drawn = _draw_classes(sizes, others, count, random)
     left = starts[drawn] + random.integers(sizes[drawn])
     right = random.integers(others[drawn])
-    right[right >= starts[drawn]] += sizes[drawn][right >= starts[drawn]]  # past the class itself
-    return order[left], order[right]
+    right += sizes[drawn] * (right >= starts[drawn])  # past the class itself
+    return np.stack([left, right])
 
 
 def _draw_classes(

@@ -168,7 +168,7 @@ class Encoder:
                     f"images: expected uint8 of shape (N, H, W, 3), got {images.dtype} of shape "
                     f"{images.shape}"
                 )
-            if not images[:1].size and len(images):
+            if len(images) and not images.size:
                 raise InputError(f"images: of shape {images.shape} they have no pixels")
             prepare: Callable[[Any], np.ndarray] = partial(resize_image, size=size, fit=self.fit)
         else:

@@ -170,8 +170,8 @@ def train_run(
         load_tensorboardx()  # before all else
     data = examples.identity()
     data["validation"] = None if validation is None else validation.identity()["sha256"]
-    if initial is None and earlier.get("initial") is not None:
-        initial = earlier["initial"]
+    if initial is None:
+        initial = earlier.get("initial")
     chosen = {**(about or {}), "initial": None if initial is None else str(initial)}
     checkpoints = Checkpoints(out, checkpoint_minutes)
     longer = bool(earlier) and minutes is None and config.images > earlier["training"]["images"]
@@ -202,14 +202,8 @@ def train_run(
     looked_at, name = examples, "training images"
     if validation is not None and len(validation):
         every = max(len(examples) * examples.images_each, config.images // 20)
-        measured_on = held_out(validation)
-        if patience is not None and measured_on.trials < 2:
-            raise InputError(
-                "patience: too little is held out to tell which weights are better: leave it out, "
-                "or hold out more"
-            )
         watch = Validation(
-            measured_on, out / "best.params", every, patience, out / "validation.csv"
+            held_out(validation), out / "best.params", every, patience, out / "validation.csv"
         )
         trainer.callbacks.append(watch)
         looked_at, name = validation, "validation images"

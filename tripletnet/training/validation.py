@@ -60,6 +60,11 @@ class Validation(Callback):
     ) -> None:
         if patience is not None and patience < 1:
             raise InputError(f"patience is {patience}: give 1 or more")
+        if patience is not None and held_out.trials < 2:
+            raise InputError(
+                "patience: too little is held out to tell which weights are better: leave it out, "
+                "or hold out more"
+            )
         self._held_out = held_out
         self._every = every
         self._patience = patience
