@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.stats  # noqa: F401 - slow to import, which is not to be timed by the first example
 from hypothesis import given
 from hypothesis import strategies as st
 
