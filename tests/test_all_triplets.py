@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tripletnet.backend import mx
-from tripletnet.losses import AllTriplets, TripletHinge, all_triplets_hinge
+from tripletnet.losses import AllTriplets, TripletHinge
 from tripletnet.losses.mining import EveryTriplet
-from tripletnet.losses.triplet_sums import triplet_sums
+from tripletnet.losses.mining.base import pair_masks
+from tripletnet.losses.triplet_sums import masked_triplets_hinge, triplet_sums
 
 
 def draw_codes(count: int, size: int = 5, seed: int = 0) -> np.ndarray:
@@ -74,7 +75,7 @@ def brute_force(distances, labels, margin):
 @settings(max_examples=150, deadline=None)
 def test_all_triplets_hinge_with_ties(batch, margin):
     distances, labels = batch
-    sums, active, gradient = all_triplets_hinge(distances, labels, margin)
+    sums, active, gradient = masked_triplets_hinge(distances, pair_masks(labels), margin)
     expected = brute_force(distances, labels, margin)
     np.testing.assert_array_equal(sums, expected[0])
     np.testing.assert_array_equal(active, expected[1])
@@ -86,7 +87,7 @@ def test_all_triplets_hinge_with_ties(batch, margin):
 @settings(max_examples=100, deadline=None)
 def test_all_triplets_hinge_of_any_distances(batch, margin):
     distances, labels = batch
-    sums, _, gradient = all_triplets_hinge(distances, labels, margin)
+    sums, _, gradient = masked_triplets_hinge(distances, pair_masks(labels), margin)
     np.testing.assert_allclose(sums, brute_force(distances, labels, margin)[0], atol=1e-9)
     assert (np.diag(gradient) == 0).all()
     np.testing.assert_array_equal(gradient.sum(axis=1), 0)
@@ -95,7 +96,7 @@ def test_all_triplets_hinge_of_any_distances(batch, margin):
 @pytest.mark.parametrize("labels", [[0, 0, 0], [0, 1, 2], [0]], ids=["one class", "singles", "one"])
 def test_batches_without_triplets(labels):
     distances = distances_of(draw_codes(len(labels)))
-    sums, active, gradient = all_triplets_hinge(distances, np.array(labels))
+    sums, active, gradient = masked_triplets_hinge(distances, pair_masks(np.array(labels)), 1.0)
     assert not sums.any() and not active.any() and not gradient.any()
     loss = AllTriplets()
     codes = draw_codes(len(labels))
@@ -106,7 +107,7 @@ def test_batches_without_triplets(labels):
 def test_all_triplets_does_not_alter_what_it_is_given():
     distances, labels = distances_of(draw_codes(6)), np.array([0, 0, 1, 1, 2, 2])
     kept = distances.copy()
-    all_triplets_hinge(distances, labels)
+    masked_triplets_hinge(distances, pair_masks(labels), 1.0)
     np.testing.assert_array_equal(distances, kept)
 
 

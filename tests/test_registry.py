@@ -13,7 +13,7 @@ from tripletnet.backend import mx
 from tripletnet.cli import make_parser
 from tripletnet.distances import Distance
 from tripletnet.errors import InputError
-from tripletnet.losses import BatchLoss, pairwise_squared_euclidean
+from tripletnet.losses import BatchLoss, SquaredEuclidean
 from tripletnet.losses.mining import Miner, Triplets
 from tripletnet.networks import EncoderBlock
 from tripletnet.registry import (
@@ -46,7 +46,8 @@ class PullTogether(BatchLoss):
 
     def forward(self, codes, labels):
         same = mx.nd.array(labels[:, None] == labels)
-        return (pairwise_squared_euclidean(codes) * same).sum(axis=1) * self.margin
+        distances = SquaredEuclidean().pairwise(mx.nd, codes, codes)
+        return (distances * same).sum(axis=1) * self.margin
 
 
 class NextOfItsClass(Miner):

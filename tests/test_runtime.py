@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tripletnet import runtime
+from tripletnet import processor, runtime
 from tripletnet.errors import InputError
 from tripletnet.processor import has_tiles, processor_has
 
@@ -97,18 +97,18 @@ FOUR_CORES_EIGHT_THREADS = [(0, 0), (0, 1), (1, 0), (1, 1)] * 2
 def test_cores_within_the_affinity_mask(tmp_path, allow, mask, cores):
     allow(*mask)
     cpus = make_cpus(tmp_path / "cpu", FOUR_CORES_EIGHT_THREADS)
-    assert runtime.usable_cores(cpus, tmp_path / "none") == cores
+    assert processor.usable_cores(cpus, tmp_path / "none") == cores
 
 
 def test_processors_count_where_the_topology_is_hidden(tmp_path, allow):
     allow(0, 3, 5)
-    assert runtime.usable_cores(tmp_path / "none", tmp_path / "none") == 3
+    assert processor.usable_cores(tmp_path / "none", tmp_path / "none") == 3
 
 
 def test_cores_without_affinity(tmp_path, monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
-    assert runtime.usable_cores(tmp_path, tmp_path) == 6
+    assert processor.usable_cores(tmp_path, tmp_path) == 6
 
 
 @pytest.mark.parametrize(
@@ -128,11 +128,11 @@ def test_cores_without_affinity(tmp_path, monkeypatch):
 def test_cores_within_the_container_quota(tmp_path, allow, quota, cores):
     allow(*range(8))
     cpus = make_cpus(tmp_path / "cpus", FOUR_CORES_EIGHT_THREADS)
-    assert runtime.usable_cores(cpus, make_tree(tmp_path / "cgroup", quota)) == cores
+    assert processor.usable_cores(cpus, make_tree(tmp_path / "cgroup", quota)) == cores
 
 
 def test_this_machine_has_a_core():
-    assert 1 <= runtime.usable_cores() <= (os.cpu_count() or 1)
+    assert 1 <= processor.usable_cores() <= (os.cpu_count() or 1)
 
 
 def test_numpy_is_left_as_it_was_and_mxnet_has_its_threads():
@@ -140,7 +140,8 @@ def test_numpy_is_left_as_it_was_and_mxnet_has_its_threads():
         "import os, warnings, numpy as np\n"
         "names = ('bool', 'int', 'float', 'object', 'str', 'complex')\n"
         "before = {name: vars(np).get(name) for name in names}\n"
-        "from tripletnet.runtime import load_mxnet, usable_cores\n"
+        "from tripletnet.processor import usable_cores\n"
+        "from tripletnet.runtime import load_mxnet\n"
         "warnings.simplefilter('error')\n"
         "mx = load_mxnet()\n"
         "assert load_mxnet() is mx\n"

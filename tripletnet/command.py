@@ -16,7 +16,7 @@ from typing import Any, Callable, NoReturn, Optional, Union
 
 from tripletnet.errors import InputError
 from tripletnet.extras import load_tensorboardx
-from tripletnet.registry import DISTANCES, PRECISIONS
+from tripletnet.registry import DISTANCES, ENCODING_PRECISIONS
 
 # what a path that was given can be at fault for
 _WRONG_PLACE = {
@@ -81,7 +81,7 @@ def add_precision(parser: argparse.ArgumentParser) -> None:
     """Describe the option --precision of commands that encode."""
     parser.add_argument(
         "--precision",
-        choices=PRECISIONS,
+        choices=ENCODING_PRECISIONS,
         default="fp32",
         help="the numbers that the encoder computes in; auto: int8 where it is faster on this "
         "processor and its codes agree with those of fp32 (default: %(default)s)",

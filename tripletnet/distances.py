@@ -53,10 +53,6 @@ class Distance:
 
         return self.pairwise(mx.nd, codes, codes).asnumpy()
 
-    def closer(self, a: Any, b: Any) -> Any:
-        """Tell whether distance `a` is the closer one."""
-        return a < b
-
     def prepared(self, codes: np.ndarray, name: str = "codes") -> np.ndarray:
         """Return NumPy codes, (N, D), whose squared Euclidean distances :meth:`from_squared` takes.
 
@@ -177,14 +173,6 @@ def squared_euclidean(a: Any, b: Any) -> Any:
     For codes of unit length this is 2 - 2 cos(a, b), between 0 and 4.
     """
     return SquaredEuclidean().paired(None, a, b)
-
-
-def pairwise_squared_euclidean(codes: Any) -> Any:
-    """Return |c_i - c_j|^2 for all rows of `codes`, (N, D), as (N, N)."""
-    from tripletnet.backend import mx
-
-    F = mx.sym if isinstance(codes, mx.sym.Symbol) else mx.nd
-    return SquaredEuclidean().pairwise(F, codes, codes)
 
 
 def _squares(codes: Any) -> Any:

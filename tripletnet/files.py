@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -55,6 +56,15 @@ def is_unicode(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def require_room(folder: PathLike, size: int) -> None:
+    """Raise OSError (ENOSPC) unless the disk of `folder` has `size` bytes free."""
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise OSError(
+            errno.ENOSPC, f"{size / 1e6:,.1f} MB are needed and {free / 1e6:,.1f} MB are free"
+        )
 
 
 def absolute(path: PathLike) -> Path:

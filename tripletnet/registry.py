@@ -101,7 +101,9 @@ def _import(place: str) -> Any:
 
 
 #: In which numbers an encoder may compute, see :mod:`tripletnet.int8.precision`.
-PRECISIONS = ("fp32", "int8", "auto")
+ENCODING_PRECISIONS = ("fp32", "int8", "auto")
+#: In which numbers a network may learn, see :mod:`tripletnet.training.bf16`.
+TRAINING_PRECISIONS = ("fp32", "bf16", "auto")
 
 NETWORKS: Registry[EncoderBlock] = Registry(
     "network",
@@ -150,13 +152,13 @@ DISTANCES: Registry[Distance] = Registry(
     },
 )
 
-#: Functions and classes that make an optimiser of its options.
+#: Classes and functions that make an optimiser of its options.
 OPTIMIZERS: Registry[Any] = Registry(
     "optimizer",
     {
         "sgd": "tripletnet.training.sgd:MomentumSGD",
         "nesterov": "tripletnet.training.optimizers:Nesterov",
-        "adam": "tripletnet.training.optimizers:adam",
+        "adam": "tripletnet.training.optimizers:Adam",
         "muon": "tripletnet.training.muon:Muon",
     },
 )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
-import math
 import os
 import re
 import sys
@@ -22,13 +21,10 @@ from typing import TYPE_CHECKING, Any, Optional
 import numpy as np
 
 from tripletnet.errors import InputError
-from tripletnet.processor import CPUINFO, has_tiles, processor_facts
+from tripletnet.processor import CPUINFO, has_tiles, processor_facts, usable_cores
 
 if TYPE_CHECKING:
     import mxnet
-
-CPUS = Path("/sys/devices/system/cpu")
-CGROUP = Path("/sys/fs/cgroup")
 
 # These look up numpy.bool not only while they are imported but whenever they are used.
 _READ_BOOL_LATER = {
@@ -45,53 +41,6 @@ _IMPORTED_LATER: dict[str, dict[str, str]] = {
     "sklearn": {},
     "scipy.stats": {"mxnet.contrib.quantization": "stats", "mxnet.test_utils": "ss"},
 }
-
-
-def usable_cores(cpus: Path = CPUS, cgroup: Path = CGROUP) -> int:
-    """Count the physical cores that this process may use.
-
-    Two hardware threads of one core count once; the affinity mask and a container's CPU quota
-    (control groups, version 1 and 2) are respected.
-
-    Parameters
-    ----------
-    cpus, cgroup : Path
-        Where the kernel shows the processors and the control group.
-
-    Returns
-    -------
-    int
-        At least 1.
-    """
-    try:
-        allowed = os.sched_getaffinity(0)
-    except AttributeError:  # not Linux
-        return os.cpu_count() or 1
-    cores = set()
-    for cpu in allowed:
-        topology = cpus / f"cpu{cpu}" / "topology"
-        try:
-            package = (topology / "physical_package_id").read_text().strip()
-            core = (topology / "core_id").read_text().strip()
-        except OSError:  # some containers hide it
-            package, core = "", str(cpu)
-        cores.add((package, core))
-    return max(1, math.ceil(min(len(cores), _cpu_quota(cgroup))))
-
-
-def _cpu_quota(cgroup: Path) -> float:
-    """Return how many processors the container's quota allows; infinity if there is none."""
-    try:
-        quota, period = (cgroup / "cpu.max").read_text().split()
-    except (OSError, ValueError):
-        try:
-            quota = (cgroup / "cpu/cpu.cfs_quota_us").read_text().strip()
-            period = (cgroup / "cpu/cpu.cfs_period_us").read_text().strip()
-        except OSError:
-            return math.inf
-    if quota in ("max", "-1"):
-        return math.inf
-    return float(quota) / float(period)
 
 
 @functools.cache
@@ -244,15 +193,6 @@ def load_gluoncv() -> types.ModuleType:
         if torch is not None:
             sys.modules["torch"] = torch
     return gluoncv
-
-
-@functools.cache
-def threads() -> int:
-    """Return how many threads libraries are given: OMP_NUM_THREADS, or one for each core."""
-    try:
-        return max(1, int(os.environ["OMP_NUM_THREADS"].split(",")[0]))
-    except (KeyError, ValueError):
-        return usable_cores()
 
 
 @contextlib.contextmanager

@@ -131,9 +131,9 @@ def _calibrate(args: argparse.Namespace, index: Index) -> DuplicateThreshold:
 def _look_at(rows: list[dict[str, Any]], index: Index) -> None:
     """Add to each row the picture's width, height and sharpness; None where it is not there."""
     from tripletnet.data.decode import ImageError, decode_image
+    from tripletnet.processor import usable_cores
     from tripletnet.retrieval.keep import sharpness
     from tripletnet.retrieval.originals import Originals
-    from tripletnet.runtime import usable_cores
 
     originals = Originals(index.images)
 

@@ -215,6 +215,7 @@ def _refuse_unused(choices: Mapping[str, Any], given: Mapping[str, Any]) -> None
     """Raise InputError if the user gave a parameter that what is chosen does not have."""
     from tripletnet.losses import options_of
     from tripletnet.training.config import LOSS_PARAMETERS, TrainingConfig
+    from tripletnet.training.optimizers import own_options
 
     loss = choices.get("loss", TrainingConfig.loss)
     for name in LOSS_PARAMETERS:
@@ -222,7 +223,9 @@ def _refuse_unused(choices: Mapping[str, Any], given: Mapping[str, Any]) -> None
             raise InputError(f"--{name}: the loss '{loss}' has none: leave it out")
     if given["margin"] is not None and given["soft_margin"]:
         raise InputError("--margin and --soft-margin, which has none, exclude each other")
-    if given["muon_rate"] is not None and choices.get("optimizer") != "muon":
+    optimizer = choices.get("optimizer", TrainingConfig.optimizer)
+    own = own_options(OPTIMIZERS.named(optimizer)).values()
+    if given["muon_rate"] is not None and "muon_rate" not in own:
         raise InputError("--muon-rate is for --optimizer muon: add that, or leave it out")
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import math
 import os
-import shutil
 import time
 import uuid
 from collections.abc import Iterator
@@ -20,7 +18,8 @@ import numpy as np
 from tripletnet.data.cache_index import HASH_BYTES, INDEX_NAME, CacheIndex
 from tripletnet.data.decode import ImageError, LackOfMemoryError, read_bytes
 from tripletnet.data.opencv import cv2
-from tripletnet.runtime import usable_cores
+from tripletnet.files import require_room
+from tripletnet.processor import usable_cores
 
 # What a thread decodes before it writes: many small images, few large ones.
 _CHUNK_IMAGES = 64
@@ -83,7 +82,7 @@ def fill_cache(
         If the cache cannot be written.
     """
     row_bytes = math.prod(shape)
-    _require_room(place, len(missing) * row_bytes)
+    require_room(place, len(missing) * row_bytes)
     if 2 * np.count_nonzero(index.rows >= 0) < index.end:
         _write_anew(place, index, shape)
     finished = np.ones(len(index.files), bool)
@@ -162,14 +161,6 @@ def _threads_that_pay(decode: Callable[[int], object], positions: np.ndarray) ->
         if sum(taken) > _TIMED_SECONDS:
             break
     return min(usable_cores(), max(1, int(np.median(taken) / _SECONDS_A_THREAD)))
-
-
-def _require_room(place: Path, wanted: int) -> None:
-    free = shutil.disk_usage(place).free
-    if wanted > free:
-        raise OSError(
-            errno.ENOSPC, f"{wanted / 1e6:,.1f} MB are needed and {free / 1e6:,.1f} MB are free"
-        )
 
 
 def _write(file: int, block: np.ndarray, offset: int) -> None:

@@ -69,24 +69,6 @@ class Threshold:
         """Return all of it as a dictionary for JSON."""
         return dataclasses.asdict(self)
 
-    @classmethod
-    def from_json(cls, stored: Any, name: str = "threshold") -> Threshold:
-        """Return the threshold that :meth:`to_json` gave; other entries are passed over.
-
-        Raises
-        ------
-        InputError
-            If something is missing; `name` says where.
-        """
-        fields = [field.name for field in dataclasses.fields(cls)]
-        stored = {"unit": cls.unit, **stored} if isinstance(stored, dict) else {}
-        lacking = [f for f in fields if f not in stored]
-        if lacking:
-            raise InputError(
-                f"{name}: no threshold, it lacks {', '.join(lacking)}: evaluate the run again"
-            )
-        return cls(**{field: stored[field] for field in fields})
-
 
 def check_target(target: str, value: float) -> None:
     """Raise InputError unless a threshold can be chosen for such a target."""

@@ -11,7 +11,7 @@ import numpy as np
 from tripletnet.data.examples import Examples
 from tripletnet.data.images import ImageSet
 from tripletnet.errors import InputError
-from tripletnet.files import PathLike, write_arrays
+from tripletnet.files import DAMAGED_ARCHIVE, PathLike, write_arrays
 from tripletnet.runs import CALIBRATION
 
 #: At most so many images, and so many bytes of pixels, but some in any case.
@@ -95,7 +95,7 @@ def load_calibration(folder: PathLike, side: int) -> Optional[Calibration]:
         with np.load(path, allow_pickle=False) as stored:
             pixels = stored["pixels"]
             labels = stored["labels"] if "labels" in stored.files else None
-    except Exception as error:  # NumPy and zipfile raise many kinds for damaged files
+    except DAMAGED_ARCHIVE as error:
         raise InputError(f"{path}: damaged ({type(error).__name__})") from None
     if pixels.dtype != np.uint8 or pixels.shape[1:] != (side, side, 3) or not len(pixels):
         raise InputError(

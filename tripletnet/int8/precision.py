@@ -17,7 +17,7 @@ from tripletnet.int8.quantizing import sums_in_32_bits
 from tripletnet.int8.speeds import speeds_here
 from tripletnet.int8.store import Int8, load_int8, save_int8
 from tripletnet.networks import EncoderBlock
-from tripletnet.registry import PRECISIONS
+from tripletnet.registry import ENCODING_PRECISIONS
 from tripletnet.runs import CALIBRATION, load_run
 
 
@@ -72,8 +72,10 @@ def load_encoder(
     InputError
         If the folder is no run folder, or int8 is asked for and cannot be had.
     """
-    if precision not in PRECISIONS:
-        raise InputError(f"precision '{precision}' is not known: use {', '.join(PRECISIONS)}")
+    if precision not in ENCODING_PRECISIONS:
+        raise InputError(
+            f"precision '{precision}' is not known: use {', '.join(ENCODING_PRECISIONS)}"
+        )
     network, description = load_run(run, device)
     fp32 = RunEncoder(network, network, "fp32", description)
     if precision == "fp32":

@@ -15,6 +15,7 @@ from tripletnet.int8.graph import INPUT, Graph, bound
 from tripletnet.int8.ranges import Ranges
 from tripletnet.int8.rounding import round_weights
 from tripletnet.networks import EncoderBlock
+from tripletnet.networks.base import normalize_rows
 from tripletnet.processor import processor_has
 
 _BACKEND, _QUANTIZE = "MKLDNN_QUANTIZE", "_contrib_quantize_v2"
@@ -22,8 +23,6 @@ _BACKEND, _QUANTIZE = "MKLDNN_QUANTIZE", "_contrib_quantize_v2"
 _BATCH = 32
 # x * x of a normalisation inside of a network: 8 bits are too few for a sum of squares.
 _IN_FLOAT = ["elemwise_mul"]
-# as the networks normalise: x / sqrt(sum(x^2) + 1e-10)
-_TINY = 1e-10
 
 
 class QuantisedBlock(mx.gluon.SymbolBlock):
@@ -200,5 +199,5 @@ def _finished(
         limits = {"pixel_lowest": np.zeros(1), "pixel_highest": np.full(1, 255.0)}
         graph.replace_by_parameters(takers[0], limits)
         graph.drop(cast)
-    codes = mx.sym.L2Normalization(graph.symbol(), mode="instance", eps=_TINY)
+    codes = normalize_rows(mx.sym, graph.symbol())
     return Quantised(codes.tojson(), graph.parameters, mirror, narrow=narrow)

@@ -10,7 +10,6 @@ from tripletnet.distances import (
     Distance,
     Euclidean,
     SquaredEuclidean,
-    pairwise_squared_euclidean,
     squared_euclidean,
 )
 from tripletnet.errors import InputError
@@ -25,7 +24,6 @@ from tripletnet.losses.softmax import SoftmaxCrossEntropy
 from tripletnet.losses.supervised_contrastive import SupervisedContrastive, supervised_contrastive
 from tripletnet.losses.triplet import TripletHinge, triplet_hinge
 from tripletnet.losses.triplet_loss import AllTriplets, RandomTriplets, TripletLoss
-from tripletnet.losses.triplet_sums import all_triplets_hinge
 from tripletnet.registry import DISTANCES, LOSSES, MINERS
 
 __all__ = [
@@ -49,14 +47,12 @@ __all__ = [
     "SupervisedContrastive",
     "TripletHinge",
     "TripletLoss",
-    "all_triplets_hinge",
     "contrastive",
     "get_loss",
     "margin_loss",
     "multi_similarity",
     "nt_xent",
     "options_of",
-    "pairwise_squared_euclidean",
     "prototypical",
     "squared_euclidean",
     "supervised_contrastive",

@@ -8,6 +8,7 @@ import numpy as np
 
 from tripletnet.backend import mx
 from tripletnet.distances import Distance, SquaredEuclidean
+from tripletnet.losses.mining.base import pair_masks
 
 
 class BatchLoss(mx.gluon.Block):
@@ -63,7 +64,5 @@ class BatchLoss(mx.gluon.Block):
 
 def as_masks(labels: np.ndarray, like: Any) -> tuple[Any, Any]:
     """Return which different rows share a label and which do not, (N, N) float32 beside `like`."""
-    same = labels[:, None] == labels[None, :]
-    diff = ~same
-    np.fill_diagonal(same, False)
+    same, diff = pair_masks(labels)
     return mx.nd.array(same, ctx=like.context), mx.nd.array(diff, ctx=like.context)

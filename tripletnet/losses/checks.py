@@ -7,11 +7,11 @@ import math
 from tripletnet.errors import InputError
 
 
-def positive_temperature(temperature: float) -> float:
-    """Return `temperature` if it is a number above 0, else raise InputError."""
-    if not 0 < temperature < math.inf:
-        raise InputError(f"temperature is {temperature}: give a number above 0")
-    return float(temperature)
+def positive(value: float, name: str) -> float:
+    """Return `value`, called `name`, if it is a number above 0, else raise InputError."""
+    if not 0 < value < math.inf:
+        raise InputError(f"{name} is {value}: give a number above 0")
+    return float(value)
 
 
 def smoothing_share(smoothing: float) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from tripletnet.backend import mx
 from tripletnet.distances import Distance
 from tripletnet.losses.batch import BatchLoss, as_masks
-from tripletnet.losses.triplet import positive_margin
+from tripletnet.losses.checks import positive
 from tripletnet.registry import DISTANCES
 
 
@@ -66,7 +66,7 @@ class Contrastive(BatchLoss):
         given_pairs: bool = False,
     ) -> None:
         super().__init__()
-        self.margin = positive_margin(margin)
+        self.margin = positive(margin, "margin")
         self.distance: Distance = DISTANCES.choose(distance)
         if given_pairs:
             self.sampling = "pairs"

@@ -10,8 +10,8 @@ from tripletnet.backend import mx
 from tripletnet.distances import Distance
 from tripletnet.errors import InputError
 from tripletnet.losses.batch import BatchLoss
+from tripletnet.losses.checks import positive
 from tripletnet.losses.mining import Miner
-from tripletnet.losses.triplet import positive_margin
 from tripletnet.registry import DISTANCES, MINERS
 
 
@@ -77,7 +77,7 @@ class MarginLoss(BatchLoss):
         distance: Union[str, Distance] = "euclidean",
     ) -> None:
         super().__init__()
-        self.alpha = positive_margin(alpha)
+        self.alpha = positive(alpha, "alpha")
         self.miner: Miner = MINERS.choose(mining)
         self.distance: Distance = DISTANCES.choose(distance)
         self.sampling = self.miner.sampling

@@ -9,7 +9,7 @@ import numpy as np
 from tripletnet.backend import mx
 from tripletnet.distances import Distance
 from tripletnet.losses.batch import BatchLoss, as_masks
-from tripletnet.losses.checks import positive_temperature
+from tripletnet.losses.checks import positive
 from tripletnet.losses.log_sum_exp import masked_log_sum_exp, softplus
 from tripletnet.registry import DISTANCES
 
@@ -68,7 +68,7 @@ class NTXent(BatchLoss):
 
     def __init__(self, temperature: float = 0.1, distance: Union[str, Distance] = "cosine") -> None:
         super().__init__()
-        self.temperature = positive_temperature(temperature)
+        self.temperature = positive(temperature, "temperature")
         self.distance: Distance = DISTANCES.choose(distance)
 
     def forward(self, codes: Any, labels: np.ndarray) -> Any:

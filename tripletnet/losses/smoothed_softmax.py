@@ -6,7 +6,7 @@ from typing import Union
 
 from tripletnet.distances import Distance
 from tripletnet.losses.batch import BatchLoss
-from tripletnet.losses.checks import positive_temperature, smoothing_share
+from tripletnet.losses.checks import positive, smoothing_share
 from tripletnet.registry import DISTANCES
 
 
@@ -30,6 +30,6 @@ class SmoothedSoftmax(BatchLoss):
         smoothing: float = 0.0,
     ) -> None:
         super().__init__()
-        self.temperature = positive_temperature(temperature)
+        self.temperature = positive(temperature, "temperature")
         self.smoothing = smoothing_share(smoothing)
         self.distance: Distance = DISTANCES.choose(distance)

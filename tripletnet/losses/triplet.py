@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from tripletnet.backend import mx
 from tripletnet.distances import squared_euclidean
-from tripletnet.errors import InputError
+from tripletnet.losses.checks import positive
 
 
 def triplet_hinge(d_same: Any, d_diff: Any, margin: float = 1.0) -> Any:
@@ -59,15 +57,8 @@ class TripletHinge(mx.gluon.HybridBlock):
 
     def __init__(self, margin: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.margin = positive_margin(margin)
+        self.margin = positive(margin, "margin")
 
     def hybrid_forward(self, F: Any, fa: Any, fs: Any, fd: Any) -> Any:
         """Return the loss of each triplet."""
         return triplet_hinge(squared_euclidean(fa, fs), squared_euclidean(fa, fd), self.margin)
-
-
-def positive_margin(margin: float) -> float:
-    """Return `margin` if it is a number above 0, else raise InputError."""
-    if not margin > 0 or not np.isfinite(margin):
-        raise InputError(f"margin is {margin}: give a number above 0")
-    return float(margin)

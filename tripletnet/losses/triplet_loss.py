@@ -10,9 +10,10 @@ from tripletnet.backend import mx
 from tripletnet.distances import Distance
 from tripletnet.errors import InputError
 from tripletnet.losses.batch import BatchLoss
+from tripletnet.losses.checks import positive
 from tripletnet.losses.log_sum_exp import softplus
 from tripletnet.losses.mining import DrawnTriplets, EveryTriplet, Mined, Miner
-from tripletnet.losses.triplet import positive_margin, triplet_hinge
+from tripletnet.losses.triplet import triplet_hinge
 from tripletnet.losses.triplet_sums import triplet_sums
 from tripletnet.registry import DISTANCES, MINERS
 
@@ -64,7 +65,7 @@ class TripletLoss(BatchLoss):
         average: Optional[str] = None,
     ) -> None:
         super().__init__()
-        self.margin = positive_margin(margin)
+        self.margin = positive(margin, "margin")
         self.miner: Miner = MINERS.choose(mining)
         self.distance: Distance = DISTANCES.choose(distance)
         self.soft_margin = soft_margin

@@ -7,7 +7,7 @@ from typing import NamedTuple, Optional
 import numpy as np
 from scipy.special import expit
 
-from tripletnet.losses.mining.base import Mined, PairMasks, Triplets, pair_masks
+from tripletnet.losses.mining.base import Mined, PairMasks, Triplets
 
 
 class TripletSums(NamedTuple):
@@ -69,25 +69,6 @@ def listed_triplets(
         np.bincount(anchor[active], minlength=size),
         gradient.reshape(size, size).astype(np.float32),
     )
-
-
-def all_triplets_hinge(
-    distances: np.ndarray, labels: np.ndarray, margin: float = 1.0
-) -> TripletSums:
-    """Sum the triplet hinge over every triplet of a batch without listing them.
-
-    A triplet (i, p, n) has labels[p] == labels[i], p != i, and labels[n] != labels[i].
-
-    Parameters
-    ----------
-    distances : ndarray of float, shape (N, N)
-        Distance of each pair of the batch.
-    labels : ndarray of int, shape (N,)
-        The class of each image.
-    margin : float
-        As in :func:`tripletnet.losses.triplet_hinge`.
-    """
-    return masked_triplets_hinge(distances, pair_masks(labels), margin)
 
 
 def masked_triplets_hinge(distances: np.ndarray, masks: PairMasks, margin: float) -> TripletSums:

@@ -24,10 +24,10 @@ from tripletnet.errors import InputError
 from tripletnet.files import PathLike
 from tripletnet.int8.precision import load_encoder
 from tripletnet.networks import EncoderBlock
+from tripletnet.processor import usable_cores
 from tripletnet.retrieval.encode import encode
 from tripletnet.retrieval.partial_codes import PartialCodes
 from tripletnet.runs import read_threshold
-from tripletnet.runtime import usable_cores
 
 #: Pictures that are decoded, encoded and stored together.
 _BLOCK = 3072

@@ -22,7 +22,8 @@ from tripletnet.files import (
     write_arrays,
     write_json,
 )
-from tripletnet.runtime import known_processor, threads
+from tripletnet.processor import threads
+from tripletnet.runtime import known_processor
 
 FORMAT = 1
 DESCRIPTION = "index.json"

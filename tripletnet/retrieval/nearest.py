@@ -13,8 +13,8 @@ import numpy as np
 from tripletnet.codes import check_codes, check_rows, check_widths, near_origin
 from tripletnet.distances import Distance
 from tripletnet.errors import InputError
+from tripletnet.processor import usable_cores
 from tripletnet.registry import DISTANCES
-from tripletnet.runtime import usable_cores
 
 BLOCK_BYTES = 2**27
 # Where the rows do not fill BLAS's tiles, it rounds some products differently: the distances to

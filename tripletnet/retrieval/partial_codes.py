@@ -7,7 +7,6 @@ import errno
 import hashlib
 import math
 import os
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any, Optional
 import numpy as np
 
 from tripletnet.errors import InputError
-from tripletnet.files import PathLike, read_json, write_json
+from tripletnet.files import PathLike, read_json, require_room, write_json
 
 _SECONDS_BETWEEN_SAVES = 5.0
 _CODES, _STATE = "codes.f32", "state.json"
@@ -126,10 +125,5 @@ def _reserve(path: Path, size: int, there: int) -> None:
         except (AttributeError, OSError) as error:  # macOS has no such function
             if isinstance(error, OSError) and error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
                 raise
-            free = shutil.disk_usage(path.parent).free
-            if size - there > free:
-                raise OSError(
-                    errno.ENOSPC,
-                    f"{(size - there) / 1e6:,.1f} MB are needed and {free / 1e6:,.1f} MB are free",
-                ) from None
+            require_room(path.parent, size - there)
             file.truncate(size)

@@ -18,12 +18,12 @@ from tripletnet.data.scan import NO_IMAGE, LeftOut
 from tripletnet.distances import Distance
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike
+from tripletnet.processor import usable_cores
 from tripletnet.registry import DISTANCES
 from tripletnet.retrieval.encoder import Encoder
 from tripletnet.retrieval.index import Index
 from tripletnet.retrieval.results import Neighbour
 from tripletnet.retrieval.same_encoder import check_same_encoder
-from tripletnet.runtime import usable_cores
 
 _BLOCK = 1024
 _MOST_FOUND = 2**22  # neighbours that are in memory at one time

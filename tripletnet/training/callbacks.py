@@ -71,6 +71,12 @@ class Callback:
         """Take back what :meth:`state` gave."""
 
 
+def is_due(trainer: Trainer, every: int) -> bool:
+    """Tell whether the last step was the run's last, or reached a multiple of `every` images."""
+    before = trainer.images_seen - trainer.batch_size
+    return trainer.step == trainer.steps or trainer.images_seen // every > before // every
+
+
 class Progress(Callback):
     """A bar on standard error with loss, images/s and time left; none if that is no terminal."""
 

@@ -10,11 +10,10 @@ from typing import Any, Optional, Union
 from tripletnet.data.augment import Augmentation
 from tripletnet.data.sampling import draws_images
 from tripletnet.errors import InputError
-from tripletnet.registry import OPTIMIZERS, SCHEDULES
+from tripletnet.registry import OPTIMIZERS, SCHEDULES, TRAINING_PRECISIONS
 
 #: Choices that are parameters of some losses.
 LOSS_PARAMETERS = ("margin", "temperature", "smoothing")
-PRECISIONS = ("fp32", "bf16", "auto")
 
 
 @dataclass(frozen=True)
@@ -144,9 +143,10 @@ class TrainingConfig:
             raise InputError(f"warmup is {self.warmup}: give a share from 0 to below 1")
         if self.projection is not None and self.projection < 1:
             raise InputError(f"projection is {self.projection}: give 1 or more numbers, or none")
-        if self.precision not in PRECISIONS:
+        if self.precision not in TRAINING_PRECISIONS:
             raise InputError(
-                f"precision '{self.precision}' is not known: use one of {', '.join(PRECISIONS)}"
+                f"precision '{self.precision}' is not known: use one of "
+                f"{', '.join(TRAINING_PRECISIONS)}"
             )
         if self.seed < 0:
             raise InputError(f"seed is {self.seed}: give 0 or more")

@@ -12,7 +12,7 @@ from tripletnet.data.images import ImageSet
 from tripletnet.errors import InputError
 from tripletnet.losses import BatchLoss, SoftmaxCrossEntropy, get_loss, options_of
 from tripletnet.networks import Classifier, EncoderBlock, get_network
-from tripletnet.registry import NETWORKS
+from tripletnet.registry import NETWORKS, OPTIMIZERS
 from tripletnet.training.backbone import check_backbone
 from tripletnet.training.bf16 import training_precision
 from tripletnet.training.callbacks import Callback, History, Progress, StepResult
@@ -116,7 +116,8 @@ def settled(
     if code_size is None:
         code_size = network.natural_code_size
     if rate is None:
-        rate = 0.001 if config.optimizer == "adam" else loss.learning_rate
+        own = getattr(OPTIMIZERS[config.optimizer], "default_learning_rate", None)
+        rate = loss.learning_rate if own is None else own
     precision = training_precision(config.precision, network, config.network, device)
     return config.replace(code_size=code_size, learning_rate=rate, precision=precision)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from tripletnet.backend import mx
 from tripletnet.training.optimizers import Nesterov
@@ -71,6 +72,9 @@ class Muon(Nesterov):
     https://kellerjordan.github.io/posts/muon; its use for convolutions, with their length kept, is
     that of the 94 % record of https://github.com/KellerJordan/cifar10-airbench.
     """
+
+    #: The choice of a run that each option is.
+    own_options: ClassVar[Mapping[str, str]] = {"rate": "muon_rate"}
 
     def __init__(self, rate: float, learning_rate: float, **options: Any) -> None:
         super().__init__(learning_rate=learning_rate, **options)

@@ -12,7 +12,7 @@ from tripletnet.data.images import ImageSet
 from tripletnet.files import PathLike
 from tripletnet.plots import neighbour_mosaic, save_picture
 from tripletnet.retrieval.nearest import nearest
-from tripletnet.training.callbacks import Callback
+from tripletnet.training.callbacks import Callback, is_due
 
 if TYPE_CHECKING:
     from tripletnet.training.trainer import Trainer
@@ -79,10 +79,7 @@ class NeighbourGrids(Callback):
 
     def wants_weights(self, trainer: Trainer) -> bool:
         """Tell whether it is time to draw."""
-        if self._neighbours < 1:
-            return False
-        now, before = trainer.images_seen, trainer.images_seen - trainer.batch_size
-        return trainer.step == trainer.steps or now // self._every > before // self._every
+        return self._neighbours > 0 and is_due(trainer, self._every)
 
     def on_weights(self, trainer: Trainer) -> None:
         """Draw the picture."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tripletnet.backend import mx
@@ -37,9 +38,11 @@ class Nesterov(mx.optimizer.NAG):
     update_multi_precision = update  # float32 weights alone are trained here
 
 
-def adam(**options: Any) -> mx.optimizer.Optimizer:
-    """Return Adam."""
-    return mx.optimizer.Adam(**options)
+class Adam(mx.optimizer.Adam):
+    """MXNet's Adam."""
+
+    #: The highest rate where the user names none; an optimiser without takes the loss's own.
+    default_learning_rate = 0.001
 
 
 def make_optimizer(config: TrainingConfig, step: int = 0) -> mx.optimizer.Optimizer:
@@ -52,7 +55,13 @@ def make_optimizer(config: TrainingConfig, step: int = 0) -> mx.optimizer.Optimi
     step : int
         How many steps are done, by which Adam corrects its bias.
     """
-    own = {"rate": config.muon_rate} if config.optimizer == "muon" else {}
-    return OPTIMIZERS[config.optimizer](
+    make = OPTIMIZERS[config.optimizer]
+    own = {name: getattr(config, choice) for name, choice in own_options(make).items()}
+    return make(
         learning_rate=config.learning_rate, wd=config.weight_decay, begin_num_update=step, **own
     )
+
+
+def own_options(optimizer: Any) -> Mapping[str, str]:
+    """Return the options that an optimiser alone has, each with the choice of a run it is."""
+    return getattr(optimizer, "own_options", {})

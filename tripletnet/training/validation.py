@@ -10,7 +10,7 @@ from tripletnet.backend import mx
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike
 from tripletnet.runs import save_parameters
-from tripletnet.training.callbacks import Callback, write_rows
+from tripletnet.training.callbacks import Callback, is_due, write_rows
 from tripletnet.training.held_out import HeldOut
 
 if TYPE_CHECKING:
@@ -75,8 +75,7 @@ class Validation(Callback):
 
     def wants_weights(self, trainer: Trainer) -> bool:
         """Tell whether it is time to measure."""
-        now, before = trainer.images_seen, trainer.images_seen - trainer.batch_size
-        return trainer.step == trainer.steps or now // self._every > before // self._every
+        return is_due(trainer, self._every)
 
     def on_weights(self, trainer: Trainer) -> None:
         """Measure; keep the weights if none are better; stop if there were long no better ones."""
