@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import json
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -256,7 +257,7 @@ def test_other_images_are_unseen_and_leave_the_runs_threshold_alone(trained, tmp
         for number in range(6):
             picture = random.integers(0, 255, (16, 16, 3), dtype=np.uint8)
             cv2.imwrite(str(other / name / f"{number}.png"), picture)
-    (trained / "threshold.json").write_text("the run's own", "utf-8")
+    (trained / "threshold.json").write_text('{"distance": 0.25}', "utf-8")
     run(trained, other, "--out", tmp_path / "report", "--quiet", "--json")
     told = json.loads(capsys.readouterr().out)
     assert (told["dataset"], told["queries"]) == ("other", 12)
@@ -265,10 +266,19 @@ def test_other_images_are_unseen_and_leave_the_runs_threshold_alone(trained, tmp
         "1 of the 2 classes are none that the encoder learnt: up" in n for n in told["notes"]
     )
     assert any("random half of the test codes" in note for note in told["notes"])
-    assert (trained / "threshold.json").read_text("utf-8") == "the run's own"
+    assert (trained / "threshold.json").read_text("utf-8") == '{"distance": 0.25}'
     assert "these are not the images that the run was trained on" in told["notes"][0]
     with pytest.raises(InputError, match="control: there are no images of the run's training part"):
         run(trained, other, "--out", tmp_path / "report", "--quiet", "--control")
+
+
+def test_a_folder_may_be_called_as_a_kind_of_data_is(trained, folder, tmp_path, monkeypatch):
+    from tripletnet.judging import load_run_data
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("pairs", "folder"):
+        shutil.copytree(folder, name)
+        assert len(load_run_data(trained, name).splits.train) == 12
 
 
 def test_the_runs_images_are_known_by_what_they_are(trained, folder, tmp_path, capsys):
@@ -280,6 +290,10 @@ def test_the_runs_images_are_known_by_what_they_are(trained, folder, tmp_path, c
     run(run_folder, tmp_path / "renamed", "--fpr-target", "0.2", "--out", tmp_path / "r", "--quiet")
     assert json.loads(own.read_text("utf-8"))["value"] == 0.2
     assert "threshold is now" in capsys.readouterr().out
+    # what it was chosen for stays until another target is given
+    run(run_folder, folder, "--out", tmp_path / "r", "--quiet", "--json")
+    assert json.loads(capsys.readouterr().out)["threshold"]["value"] == 0.2
+    assert json.loads(own.read_text("utf-8"))["value"] == 0.2
     fewer = tmp_path / "fewer" / folder.name
     shutil.copytree(folder, fewer)
     parts = json.loads((trained / "split.json").read_text("utf-8"))["images"]
@@ -297,4 +311,10 @@ def test_the_runs_images_are_known_by_what_they_are(trained, folder, tmp_path, c
     described["source"]["kind"] = "cifar10"
     (run_folder / "run.json").write_text(json.dumps(described), "utf-8")
     with pytest.warns(UserWarning, match="trained on another copy of it .* give its folder as"):
+        run(run_folder, fewer, "--out", tmp_path / "r", "--quiet")
+    # what learns without labels has learnt from some of the images only
+    described["classes"] = []
+    (run_folder / "run.json").write_text(json.dumps(described), "utf-8")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
         run(run_folder, fewer, "--out", tmp_path / "r", "--quiet")

@@ -152,6 +152,13 @@ def test_only_what_is_missing_is_cut_off():
     assert any("for the threshold: it was made" in note for note in found.notes)
 
 
+def test_parts_without_codes_are_no_parts():
+    test = blobs(20)
+    none = test.subset(np.array([], np.int64))
+    found = judge(test, CLASSES, train=none, validation=none)
+    assert found.to_json() == judge(test, CLASSES).to_json()
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=60), st.integers(0, 9))
 def test_halves_are_even_in_every_class(labels, seed):

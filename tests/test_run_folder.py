@@ -20,7 +20,8 @@ from tripletnet.losses.mining import SemiHard
 from tripletnet.networks.fingerprint import fingerprint
 from tripletnet.networks.zoo import make_classifier
 from tripletnet.retrieval.encode import encode
-from tripletnet.runs import load_run
+from tripletnet.retrieval.encoder import Encoder
+from tripletnet.runs import load_run, read_threshold, read_threshold_target
 from tripletnet.training import Trainer, TrainingConfig, check_initial, fit_encoder, train_run
 from tripletnet.training import run as run_module
 from tripletnet.training.callbacks import Callback
@@ -416,6 +417,23 @@ def test_a_threshold_goes_when_the_weights_do(run_copy):
     assert (folder / "threshold.json").exists()
     train_run(images, CONFIG.replace(images=320), folder, resume=True)
     assert not (folder / "threshold.json").exists()
+
+
+def test_a_run_chooses_its_threshold_on_what_is_held_out(striped_images, tmp_path):
+    learnt, held = (striped_images.subset(np.arange(part, 60, 2)) for part in (0, 1))
+    run = train_run(learnt, CONFIG, tmp_path, validation=held)
+    assert run.threshold is not None and run.threshold.same_pairs == 3 * 10 * 9 // 2
+    assert read_threshold(tmp_path) == run.threshold.distance
+    assert read_threshold_target(tmp_path) == ("false_positive_rate", 0.01)
+    assert Encoder.load(tmp_path).threshold == run.threshold.distance
+    # one that the user chose since stays, one of other weights does not count
+    stored = json.loads((tmp_path / "threshold.json").read_text("utf-8"))
+    for change, kept in (({"distance": 9.5}, 9.5), ({"fingerprint": "other"}, None)):
+        (tmp_path / "threshold.json").write_text(json.dumps({**stored, **change}), "utf-8")
+        assert read_threshold(tmp_path) == kept
+        again = train_run(learnt, CONFIG, tmp_path, validation=held, resume=True)
+        assert (again.threshold is None) == (kept is not None)
+    assert train_run(held, CONFIG, tmp_path / "alone").no_threshold == "nothing is held out"
 
 
 def test_an_encoder_can_be_used_until_a_lengthened_run_has_a_new_one(run_copy, monkeypatch):

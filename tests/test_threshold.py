@@ -133,6 +133,13 @@ def test_threshold_by_hand(target, value, distance):
     assert not threshold.sampled
 
 
+def test_a_share_that_pairs_have_is_not_missed_by_rounding():
+    same = np.array([0.1] * 15 + [0.9] * 7, np.float32)
+    different = np.array([0.1] * 15 + [0.5] * 300, np.float32)
+    threshold = choose_threshold(PairDistances(same, different, 22, 315), "precision", 0.5)
+    assert threshold.distance == pytest.approx(0.1) and threshold.precision == 0.5
+
+
 distances = st.lists(st.integers(0, 20), min_size=1, max_size=30)
 
 

@@ -26,11 +26,11 @@ from tripletnet.evaluation.threshold import (
     Threshold,
     check_target,
 )
-from tripletnet.files import PathLike, read_json, write_json
+from tripletnet.files import PathLike, read_json
 from tripletnet.int8.precision import RunEncoder, load_encoder
 from tripletnet.registry import DISTANCES, NETWORKS
 from tripletnet.retrieval.encode import encode
-from tripletnet.runs import SPLIT, THRESHOLD, read_description
+from tripletnet.runs import SPLIT, read_description, read_threshold_target, write_threshold
 from tripletnet.training import TrainingConfig, fit_control
 from tripletnet.training.bf16 import training_precision
 
@@ -64,16 +64,8 @@ def load_run_data(
     run = Path(run)
     description = read_description(run)
     source = description.get("source", {})
-    name = name or source.get("kind")
-    if name in ("triplets", "pairs"):
-        raise InputError(
-            f"{run}: this run was trained on {name}: give some by --{name} FILE, or as DATA a data "
-            "set with classes"
-        )
-    if name in (None, "folder"):
-        on_a_folder = "was trained on a folder: give that folder as DATA, or another"
-        untold = "does not tell what it was trained on: give DATA, a folder, cifar10 or digits"
-        raise InputError(f"{run}: this run {on_a_folder if name else untold}")
+    if name is None:
+        name = _named_data(run, source.get("kind"))
     stored = run / SPLIT
     if source.get("kind") in ("folder", "triplets", "pairs") and not stored.exists():
         raise InputError(
@@ -92,13 +84,27 @@ def load_run_data(
     )
 
 
+def _named_data(run: Path, kind: Optional[str]) -> str:
+    """Return the data set that a run was trained on, if that has a name."""
+    if kind in ("triplets", "pairs"):
+        raise InputError(
+            f"{run}: this run was trained on {kind}: give some by --{kind} FILE, or as DATA a data "
+            "set with classes"
+        )
+    if kind in (None, "folder"):
+        on_a_folder = "was trained on a folder: give that folder as DATA, or another"
+        untold = "does not tell what it was trained on: give DATA, a folder, cifar10 or digits"
+        raise InputError(f"{run}: this run {on_a_folder if kind else untold}")
+    return kind
+
+
 def judge_run(
     run: PathLike,
     data: LoadedData,
     *,
     control: bool = False,
-    target: str = DEFAULT_TARGET,
-    value: float = DEFAULT_VALUE,
+    target: Optional[str] = None,
+    value: Optional[float] = None,
     distance: Union[str, Distance] = "squared",
     seed: int = 0,
     device: Optional[mx.Context] = None,
@@ -121,7 +127,8 @@ def judge_run(
     control : bool
         Train the control, too: the same layers as a classifier, on as many images.
     target, value, distance, seed
-        As for :func:`tripletnet.evaluation.judgement.judge`.
+        As for :func:`tripletnet.evaluation.judgement.judge`; default of the first two: what the
+        run's threshold was chosen for.
     device : mxnet.Context
         Where the networks run.
     precision : {"fp32", "int8", "auto"}
@@ -137,6 +144,8 @@ def judge_run(
         If there is no image to score that the encoder has not seen.
     """
     run = Path(run)
+    if target is None or value is None:
+        target, value = read_threshold_target(run) or (DEFAULT_TARGET, DEFAULT_VALUE)
     check_target(target, value)
     measure = DISTANCES.choose(distance)
     loaded = load_encoder(run, precision, device)
@@ -178,7 +187,8 @@ def _are_the_runs_images(train: Optional[ImageSet], description: dict[str, Any])
     if found["sha256"] == trained_on["sha256"]:
         return True
     same_name = found["dataset"] == trained_on["dataset"]
-    if same_name and description.get("source", {}).get("kind") == "cifar10":
+    whole = bool(description["classes"])  # without classes it learnt from some of the images
+    if whole and same_name and description.get("source", {}).get("kind") == "cifar10":
         warnings.warn(
             f"{train.name}: the run was trained on another copy of it than is judged here: give "
             "its folder as root (or TRIPLETNET_DATA)",
@@ -199,9 +209,8 @@ def _store_threshold(
         return f"{kept} these are not the images that the run was trained on."
     if encoder.precision != "fp32":
         return f"{kept} the encoder computed in {encoder.precision}."
-    stored = {**threshold.to_json(), "fingerprint": description["fingerprint"]}
     try:
-        write_json(run / THRESHOLD, stored)
+        write_threshold(run, threshold.to_json(), description["fingerprint"])
     except OSError as error:
         return f"{kept} {error.filename} cannot be written ({error.strerror})."
     wish = threshold.target.replace("_", " ")

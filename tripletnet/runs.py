@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Optional
 
@@ -209,18 +209,50 @@ def load_run(
 
 
 def read_threshold(folder: PathLike) -> Optional[float]:
-    """Return the squared distance up to which two images count as the same; None if not chosen.
+    """Return the squared distance up to which two images count as the same.
+
+    None if it was not chosen for the weights that the run has.
 
     Raises
     ------
     InputError
         If the file that tells it is damaged.
     """
+    stored = _stored_threshold(folder)
+    return None if stored is None else float(stored["distance"])
+
+
+def read_threshold_target(folder: PathLike) -> Optional[tuple[str, float]]:
+    """Return what the run's threshold was chosen for and its value; None if that is not told.
+
+    Raises
+    ------
+    InputError
+        If the file that tells it is damaged.
+    """
+    stored = _stored_threshold(folder) or {}
+    target, value = stored.get("target"), stored.get("value")
+    return (target, value) if isinstance(target, str) and isinstance(value, float) else None
+
+
+def write_threshold(folder: PathLike, threshold: Mapping[str, Any], weights: str) -> None:
+    """Make a threshold a run's own, with the fingerprint of the weights that it was chosen for.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    write_json(Path(folder) / THRESHOLD, {**threshold, "fingerprint": weights})
+
+
+def _stored_threshold(folder: PathLike) -> Optional[dict[str, Any]]:
     path = Path(folder) / THRESHOLD
     if not path.exists():
         return None
     stored = read_json(path)
-    distance = stored.get("distance") if isinstance(stored, dict) else None
-    if not isinstance(distance, (int, float)):
-        raise InputError(f"{path}: tells no distance: evaluate the run again")
-    return float(distance)
+    if not isinstance(stored, dict) or not isinstance(stored.get("distance"), (int, float)):
+        raise InputError(f"{path}: tells no distance: remove it, and evaluate the run again")
+    if "fingerprint" in stored and stored["fingerprint"] != read_description(folder).get("fingerprint"):
+        return None  # training has written other weights since
+    return stored

@@ -39,8 +39,8 @@ def run(args: argparse.Namespace) -> int:
     result = compare(encoder, args.first, args.second, args.max_distance, args.distance)
     if args.check and result.same is None:
         raise InputError(
-            f"{args.run_folder}: has no threshold to check by: give --max-distance, or choose one "
-            "with the command evaluate"
+            f"{args.run_folder}: has no threshold to check by: give --max-distance, or, for a run "
+            "that learnt classes, choose one with the command evaluate"
         )
     print(json.dumps(result.to_json()) if args.json else result)
     return int(args.check and not result.same)

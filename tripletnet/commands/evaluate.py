@@ -60,7 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="false_positive_rate_target",
         metavar="SHARE",
         type=float,
-        help="choose the threshold for this false-positive rate (default: 0.01)",
+        help="choose the threshold for this false-positive rate (default: what the run's own was "
+        "chosen for, or a false-positive rate of 0.01)",
     )
     for target in ("precision", "recall"):
         wish.add_argument(

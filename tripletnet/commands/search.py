@@ -76,8 +76,9 @@ def run(args: argparse.Namespace) -> None:
     )
     if known is None:
         print(
-            "tripletnet: the run has no threshold, so the nearest are shown at any distance; "
-            "give --max-distance, or choose one with the command evaluate",
+            "tripletnet: the run has no threshold, so the nearest are shown at any distance: give "
+            "--max-distance, or, for a run that learnt classes, choose one with the command "
+            "evaluate",
             file=sys.stderr,
         )
     drawn: list[PictureResult] = []

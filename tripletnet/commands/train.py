@@ -31,8 +31,7 @@ from tripletnet.presets import PRESETS
 from tripletnet.registry import DISTANCES, LOSSES, MINERS, NETWORKS, OPTIMIZERS, SCHEDULES
 
 if TYPE_CHECKING:
-    from tripletnet.data.examples import Examples
-    from tripletnet.training import TrainedRun
+    pass
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -146,7 +145,7 @@ def run(args: argparse.Namespace) -> None:
     from tripletnet.data.split import split_from_json
     from tripletnet.files import read_json
     from tripletnet.progress import stage_bars
-    from tripletnet.runs import SPLIT, THRESHOLD, going_on, read_description
+    from tripletnet.runs import SPLIT, going_on, read_description
     from tripletnet.runtime import device
     from tripletnet.training import TrainingConfig, check_initial, train_run
     from tripletnet.training.fit import make_loss, settled
@@ -203,12 +202,18 @@ def run(args: argparse.Namespace) -> None:
     if learnt and seen < trained.description["training"]["images"]:
         print(f"no better on validation {args.patience} times in a row: --patience ends the run")
     print(f"{seen:,} images seen; run folder: {trained.folder}")
-    if not learnt and (args.out / THRESHOLD).exists():
-        return  # which the user may have chosen since
-    if data.validation is not None and len(data.validation):
-        choose_run_threshold(trained, data.validation, where)
-    elif supervision != "classes":
-        print("no threshold was chosen, as nothing is held out: search by --max-distance")
+    threshold = trained.threshold
+    if threshold is not None:
+        print(
+            f"two images count as the same up to a squared distance of {threshold.distance:.3f} "
+            f"(false-positive rate {threshold.false_positive_rate:.2%}, recall "
+            f"{threshold.recall:.1%} on validation pairs)"
+        )
+    elif trained.no_threshold is not None:
+        remedy = "search by --max-distance"
+        if supervision == "classes":
+            remedy += f", or choose one: tripletnet evaluate {args.out} ... --fpr-target RATE"
+        print(f"no threshold was chosen: {trained.no_threshold}; {remedy}")
 
 
 def _refuse_unused(choices: Mapping[str, Any], given: Mapping[str, Any]) -> None:
@@ -227,29 +232,3 @@ def _refuse_unused(choices: Mapping[str, Any], given: Mapping[str, Any]) -> None
     own = own_options(OPTIMIZERS.named(optimizer)).values()
     if given["muon_rate"] is not None and "muon_rate" not in own:
         raise InputError("--muon-rate is for --optimizer muon: add that, or leave it out")
-
-
-def choose_run_threshold(trained: TrainedRun, validation: Examples, where: Any) -> None:
-    """Choose on what is held out how near two images have to be to count as the same."""
-    from tripletnet.evaluation.threshold import choose_threshold
-    from tripletnet.files import write_json
-    from tripletnet.retrieval.encode import encode
-    from tripletnet.runs import THRESHOLD
-    from tripletnet.training.held_out import held_out
-
-    examples = held_out(validation)
-    try:
-        pairs = examples.pairs(partial(encode, trained.encoder, device=where))
-        threshold = choose_threshold(pairs, value=examples.false_positive_rate)
-    except InputError as error:
-        by = f" (tripletnet evaluate {trained.folder} DATA --fpr-target RATE)"
-        print(
-            f"no threshold was chosen: {error}{by if validation.supervision == 'classes' else ''}"
-        )
-        return
-    write_json(trained.folder / THRESHOLD, threshold.to_json())
-    print(
-        f"two images count as the same up to a squared distance of {threshold.distance:.3f} "
-        f"(false-positive rate {threshold.false_positive_rate:.2%}, recall {threshold.recall:.1%} "
-        "on validation pairs)"
-    )

@@ -181,6 +181,7 @@ def judge(
     if len(test):
         check_classes(np.asarray(classes)[np.unique(test.labels)])
     told = list(notes)
+    train, validation = train or None, validation or None  # none at all may be there as well
     first, second = halves(test.labels, seed)
     cut = [name for name, part in (("SVM", train), ("threshold", validation)) if part is None]
     if cut:
@@ -190,7 +191,7 @@ def judge(
             f"({len(first):,}, stratified by class, seed {seed}) and scored on the other half "
             f"({len(second):,}). All other figures are of all {len(test):,} test codes."
         )
-    tried = test if validation is not None else test.subset(second)
+    tried = test if validation else test.subset(second)
     threshold = _threshold(validation or test.subset(first), target, value, measure, seed, told)
     if threshold is not None and not tried.has_pairs:
         told.append(
@@ -216,8 +217,8 @@ def judge(
             f"{measure.label} distances, and nothing was normalised."
         )
     probe = _probe(
-        train if train is not None else test.subset(first),
-        test if train is not None else test.subset(second),
+        train or test.subset(first),
+        test if train else test.subset(second),
         len(classes),
         seed,
         told,

@@ -77,12 +77,13 @@ class PairDistances:
         A sample draws same and different pairs apart; precision weighs them by how many of each
         there are, so that it is that of all pairs.
         """
-        recall = np.searchsorted(self.same, distances, side="right") / len(self.same)
-        wrong = np.searchsorted(self.different, distances, side="right") / len(self.different)
-        hits, misses = recall * self.same_pairs, wrong * self.different_pairs
-        accepted = hits + misses
+        same = np.searchsorted(self.same, distances, side="right")
+        different = np.searchsorted(self.different, distances, side="right")
+        # weights of exactly 1 where all pairs were measured
+        hits = same * (self.same_pairs / len(self.same))
+        accepted = hits + different * (self.different_pairs / len(self.different))
         precision = np.divide(hits, accepted, out=np.ones_like(hits), where=accepted > 0)
-        return precision, recall, wrong
+        return precision, same / len(self.same), different / len(self.different)
 
 
 def pair_distances(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Optional
 
@@ -13,12 +14,14 @@ from tripletnet.data.examples import Examples
 from tripletnet.data.scan import LeftOut, write_left_out
 from tripletnet.data.split import split_to_json
 from tripletnet.errors import InputError
+from tripletnet.evaluation.threshold import Threshold, choose_threshold
 from tripletnet.extras import load_tensorboardx
 from tripletnet.files import PathLike, write_json
 from tripletnet.int8.calibration import choose_calibration, save_calibration
 from tripletnet.int8.store import remove_int8
 from tripletnet.networks import EncoderBlock
 from tripletnet.plots import save_figure, training_curves
+from tripletnet.retrieval.encode import encode
 from tripletnet.runs import (
     CALIBRATION,
     LEFT_OUT,
@@ -28,8 +31,10 @@ from tripletnet.runs import (
     load_run,
     only_trainer,
     read_description,
+    read_threshold,
     save_run,
     write_description,
+    write_threshold,
 )
 from tripletnet.training.checkpoint import Checkpoints
 from tripletnet.training.config import TrainingConfig
@@ -69,11 +74,18 @@ class TrainedRun:
         The trained network.
     description : dict
         What its ``run.json`` tells.
+    threshold : Threshold, optional
+        How near two images have to be to count as the same, in squared Euclidean distances, if that
+        was chosen now.
+    no_threshold : str, optional
+        Why the run has none.
     """
 
     folder: Path
     encoder: EncoderBlock
     description: dict[str, Any]
+    threshold: Optional[Threshold] = None
+    no_threshold: Optional[str] = None
 
 
 def train_run(
@@ -109,7 +121,8 @@ def train_run(
         What the weights are chosen on, of the same kind: how well the codes do there is measured
         after each pass over `examples` (at most 20 times a run), see
         :mod:`tripletnet.training.held_out`, and the latest weights that it finds no better ones
-        than become the encoder, see :class:`tripletnet.training.validation.Validation`.
+        than become the encoder, see :class:`tripletnet.training.validation.Validation`. The run's
+        threshold is chosen there, too, for few wrong pairs, unless the run has one.
     patience : int, optional
         Stop after so many measurements in a row without a better one.
     initial : str or Path, optional
@@ -183,7 +196,8 @@ def train_run(
         asked = config.replace(images=earlier["training"]["images"]) if longer else config
         _refuse_difference(out, earlier, asked, data, chosen)
         if earlier["finished"] and not longer:
-            return TrainedRun(out, *load_run(out, device))
+            trained = TrainedRun(out, *load_run(out, device))
+            return _with_threshold(trained, validation, device)
     elif minutes is not None:
         config = config.replace(images=images_for_minutes(minutes, examples, config, device))
 
@@ -280,7 +294,26 @@ def train_run(
             encoder.load_parameters(str(watch.best))
         save(finished=True)
         checkpoints.keep(1)  # from which the run can be lengthened
-        return TrainedRun(out, *load_run(out, device))
+        trained = TrainedRun(out, *load_run(out, device))
+        return _with_threshold(trained, validation, device)
+
+
+def _with_threshold(
+    trained: TrainedRun, validation: Optional[Examples], device: Optional[mx.Context]
+) -> TrainedRun:
+    """Choose on what is held out how near two images have to be to count as the same."""
+    if read_threshold(trained.folder) is not None:
+        return trained  # the user may have chosen it since
+    if validation is None or not len(validation):
+        return replace(trained, no_threshold="nothing is held out")
+    examples = held_out(validation)
+    try:
+        pairs = examples.pairs(partial(encode, trained.encoder, device=device))
+        threshold = choose_threshold(pairs, value=examples.false_positive_rate)
+    except InputError as error:
+        return replace(trained, no_threshold=str(error))
+    write_threshold(trained.folder, threshold.to_json(), trained.description["fingerprint"])
+    return replace(trained, threshold=threshold)
 
 
 def _refuse_other_minutes(out: Path, stored: dict[str, Any], minutes: Optional[float]) -> None:
