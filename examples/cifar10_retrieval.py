@@ -25,13 +25,12 @@ from tripletnet.command import (
     run_command,
     tensorboard_folder,
 )
-from tripletnet.commands.learnt_from import choose
 from tripletnet.data import Splits, find_cifar10, load_cifar10, load_digits
 from tripletnet.data.download import DownloadError
 from tripletnet.evaluation import SVMProbe, retrieval_metrics
 from tripletnet.files import write_json
 from tripletnet.plots import confusion_matrix, retrieval_grid, save_figure
-from tripletnet.presets import PRESETS
+from tripletnet.presets import PRESETS, choose
 from tripletnet.progress import stage_bars
 from tripletnet.retrieval import nearest
 

@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tripletnet.commands.learnt_from import choose
-from tripletnet.presets import PRESETS
+from tripletnet.presets import PRESETS, choose
 
 TRIPLETNET = [sys.executable, "-m", "tripletnet"]
 

@@ -143,6 +143,9 @@ MINERS: Registry[Miner] = Registry(
     },
 )
 
+#: Choices of training that are parameters of some losses.
+LOSS_PARAMETERS = ("margin", "temperature", "smoothing")
+
 DISTANCES: Registry[Distance] = Registry(
     "distance",
     {

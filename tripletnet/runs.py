@@ -253,6 +253,8 @@ def _stored_threshold(folder: PathLike) -> Optional[dict[str, Any]]:
     stored = read_json(path)
     if not isinstance(stored, dict) or not isinstance(stored.get("distance"), (int, float)):
         raise InputError(f"{path}: tells no distance: remove it, and evaluate the run again")
-    if "fingerprint" in stored and stored["fingerprint"] != read_description(folder).get("fingerprint"):
+    if "fingerprint" in stored and stored["fingerprint"] != read_description(folder).get(
+        "fingerprint"
+    ):
         return None  # training has written other weights since
     return stored

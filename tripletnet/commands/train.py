@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tripletnet.command import (
     add_device,
@@ -21,17 +21,21 @@ from tripletnet.commands.altering import add_alteration_options
 from tripletnet.commands.backbone_options import add_backbone_options
 from tripletnet.commands.learnt_from import (
     add_data_options,
-    choose,
     kind_of,
     load_examples,
     supervision_of,
 )
 from tripletnet.errors import InputError
-from tripletnet.presets import PRESETS
-from tripletnet.registry import DISTANCES, LOSSES, MINERS, NETWORKS, OPTIMIZERS, SCHEDULES
-
-if TYPE_CHECKING:
-    pass
+from tripletnet.presets import PRESETS, choose
+from tripletnet.registry import (
+    DISTANCES,
+    LOSS_PARAMETERS,
+    LOSSES,
+    MINERS,
+    NETWORKS,
+    OPTIMIZERS,
+    SCHEDULES,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -219,7 +223,7 @@ def run(args: argparse.Namespace) -> None:
 def _refuse_unused(choices: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     """Raise InputError if the user gave a parameter that what is chosen does not have."""
     from tripletnet.losses import options_of
-    from tripletnet.training.config import LOSS_PARAMETERS, TrainingConfig
+    from tripletnet.training.config import TrainingConfig
     from tripletnet.training.optimizers import own_options
 
     loss = choices.get("loss", TrainingConfig.loss)

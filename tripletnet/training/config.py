@@ -12,9 +12,6 @@ from tripletnet.data.sampling import draws_images
 from tripletnet.errors import InputError
 from tripletnet.registry import OPTIMIZERS, SCHEDULES, TRAINING_PRECISIONS
 
-#: Choices that are parameters of some losses.
-LOSS_PARAMETERS = ("margin", "temperature", "smoothing")
-
 
 @dataclass(frozen=True)
 class TrainingConfig:

@@ -12,13 +12,13 @@ from tripletnet.data.images import ImageSet
 from tripletnet.errors import InputError
 from tripletnet.losses import BatchLoss, SoftmaxCrossEntropy, get_loss, options_of
 from tripletnet.networks import Classifier, EncoderBlock, get_network
-from tripletnet.registry import NETWORKS, OPTIMIZERS
+from tripletnet.registry import LOSS_PARAMETERS, NETWORKS, OPTIMIZERS
 from tripletnet.training.backbone import check_backbone
 from tripletnet.training.bf16 import training_precision
 from tripletnet.training.callbacks import Callback, History, Progress, StepResult
 from tripletnet.training.checkpoint import Checkpoints
 from tripletnet.training.collapse import CollapseWatch
-from tripletnet.training.config import LOSS_PARAMETERS, TrainingConfig
+from tripletnet.training.config import TrainingConfig
 from tripletnet.training.supervision import REMEDIES, require_fit
 from tripletnet.training.trainer import Trainer
 
