@@ -559,7 +559,7 @@ def test_minutes_are_settled_once(striped_images, tmp_path, monkeypatch):
     """A run that is taken up again keeps the number of images that its minutes came to."""
     measured = iter([24 * 9])
     monkeypatch.setattr(
-        "tripletnet.training.run.images_for_minutes", lambda *arguments: next(measured)
+        "tripletnet.training.plan.images_for_minutes", lambda *arguments: next(measured)
     )
     with pytest.MonkeyPatch.context() as patch:
         interrupt_at(patch, 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,7 +29,6 @@ from tripletnet.runs import (
     going_on,
     load_run,
     only_trainer,
-    read_description,
     read_threshold,
     save_run,
     write_description,
@@ -38,28 +36,13 @@ from tripletnet.runs import (
 )
 from tripletnet.training.checkpoint import Checkpoints
 from tripletnet.training.config import TrainingConfig
-from tripletnet.training.fit import (
-    images_for_minutes,
-    make_encoder,
-    make_loss,
-    make_trainer,
-    settled,
-)
+from tripletnet.training.first_weights import weights_for
+from tripletnet.training.fit import make_encoder, make_trainer
 from tripletnet.training.held_out import held_out
 from tripletnet.training.neighbour_grids import NeighbourGrids
+from tripletnet.training.plan import plan_run
 from tripletnet.training.tensorboard import TensorBoard
 from tripletnet.training.validation import Validation
-
-#: What tells one set of examples from another, see their ``identity``, for people.
-_DATA_IN_WORDS = {
-    "dataset": "a data set called",
-    "size": "a number of examples of",
-    "sha256": "data of the sha256",
-    "validation": "held-out data of the sha256",
-}
-
-#: Arguments of an encoder that its weights have nothing to do with.
-_WITHOUT_WEIGHTS = {"mirror", "rectify"}
 
 
 @dataclass(frozen=True)
@@ -162,49 +145,28 @@ def train_run(
         If the user interrupted: the state and the encoder as it is are saved then. A finished run
         that was being lengthened keeps its encoder.
     """
-    for name in ("network", "loss", "mining", "distance"):
-        if not isinstance(getattr(config, name), (str, type(None))):
-            raise InputError(
-                f"{name}: a run folder tells its choices by name: give one, of the project's or of "
-                "your own in its registry (docs/losses.md)"
-            )
     out = Path(out)
-    earlier = read_description(out) if going_on(out, resume) else {}
-    loss = make_loss(config, examples.supervision)
-    if initial is not None and (config.pretrained or config.weights is not None):
-        raise InputError(
-            "init, and pretrained or weights, both give the first weights: leave one out"
-        )
-    if earlier and config.precision == "auto":
-        # what it is, the run has settled; nothing said so before there was a choice
-        config = config.replace(precision=earlier["training"].get("precision", "fp32"))
-    config = settled(config, loss, device, new=not earlier)
     if tensorboard is not None:
         load_tensorboardx()  # before all else
-    data = examples.identity()
-    data["validation"] = None if validation is None else validation.identity()["sha256"]
-    if initial is None:
-        initial = earlier.get("initial")
-    chosen = {**(about or {}), "initial": None if initial is None else str(initial)}
+    plan = plan_run(
+        examples,
+        config,
+        out,
+        validation=validation,
+        initial=initial,
+        about=about,
+        minutes=minutes,
+        resume=resume,
+        device=device,
+    )
+    if plan.is_done:
+        return _with_threshold(TrainedRun(out, *load_run(out, device)), validation, device)
+    config, earlier = plan.config, plan.earlier
     checkpoints = Checkpoints(out, checkpoint_minutes)
-    longer = bool(earlier) and minutes is None and config.images > earlier["training"]["images"]
-    if earlier:
-        # the number of images that minutes came to was settled when the run was started
-        _refuse_other_minutes(out, earlier, minutes)
-        if minutes is not None:
-            config = config.replace(images=earlier["training"]["images"])
-        asked = config.replace(images=earlier["training"]["images"]) if longer else config
-        _refuse_difference(out, earlier, asked, data, chosen)
-        if earlier["finished"] and not longer:
-            trained = TrainedRun(out, *load_run(out, device))
-            return _with_threshold(trained, validation, device)
-    elif minutes is not None:
-        config = config.replace(images=images_for_minutes(minutes, examples, config, device))
-
     encoder = make_encoder(config, examples)
     trainer, history = make_trainer(
         encoder,
-        loss,
+        plan.loss,
         examples,
         config,
         label="encoder",
@@ -245,13 +207,13 @@ def train_run(
 
     def describe(finished: bool) -> dict[str, Any]:
         return {
-            "data": data,
+            "data": plan.data,
             "classes": list(examples.classes),
             "training": config.to_json(),
             "images_seen": trainer.images_seen,
             "finished": finished,
-            "minutes": None if longer else earlier.get("minutes", minutes),
-            **chosen,
+            "minutes": plan.minutes,
+            **plan.chosen,
         }
 
     # an encoder that is there goes on being the run's until there is a new one, that of a finished
@@ -259,10 +221,10 @@ def train_run(
     kept: dict[str, Any] = {
         key: earlier[key] for key in ("network", "fingerprint") if key in earlier
     }
-    lengthening = bool(earlier) and (earlier["finished"] or earlier.get("lengthening", False))
-    if lengthening:
+    if plan.lengthens_a_finished_run:
         kept.update(images_seen=earlier["images_seen"], lengthening=True)
-    first = None if initial is None or earlier else _weights_for(encoder, config, initial)
+    source = plan.initial
+    first = None if source is None or earlier else weights_for(encoder, config, source)
     with only_trainer(out):
         if not earlier:
             going_on(out, resume=False)  # whoever was at it may have made a run
@@ -272,8 +234,8 @@ def train_run(
             raise InputError(
                 f"{out}: has no checkpoint to go on from: start the run again in another folder"
             )
-        if initial is not None and earlier and trainer.step == 0:  # it has learnt nothing yet
-            first = _weights_for(encoder, config, initial)
+        if source is not None and earlier and trainer.step == 0:  # it has learnt nothing yet
+            first = weights_for(encoder, config, source)
         write_description(out, {**describe(finished=False), **kept})
         if left_out is not None:
             write_left_out(left_out, out / LEFT_OUT)
@@ -287,15 +249,14 @@ def train_run(
         try:
             trainer.run()
         except KeyboardInterrupt:
-            if not lengthening:
+            if not plan.lengthens_a_finished_run:
                 save(finished=False)
             raise
         if watch is not None:
             encoder.load_parameters(str(watch.best))
         save(finished=True)
         checkpoints.keep(1)  # from which the run can be lengthened
-        trained = TrainedRun(out, *load_run(out, device))
-        return _with_threshold(trained, validation, device)
+        return _with_threshold(TrainedRun(out, *load_run(out, device)), validation, device)
 
 
 def _with_threshold(
@@ -314,73 +275,3 @@ def _with_threshold(
         return replace(trained, no_threshold=str(error))
     write_threshold(trained.folder, threshold.to_json(), trained.description["fingerprint"])
     return replace(trained, threshold=threshold)
-
-
-def _refuse_other_minutes(out: Path, stored: dict[str, Any], minutes: Optional[float]) -> None:
-    """Raise InputError if a run is to go on for another time than the one that it was given."""
-    if minutes is not None and stored.get("minutes", minutes) != minutes:
-        raise InputError(
-            f"{out}: minutes is {minutes:g}, but the run is settled on "
-            f"{stored['training']['images']:,} images: leave minutes out, or give more images to "
-            "lengthen it"
-        )
-
-
-def check_initial(run: PathLike, config: TrainingConfig) -> EncoderBlock:
-    """Return the encoder of the run that is to give the first weights.
-
-    Raises
-    ------
-    InputError
-        If there is none, or it is another network than `config` names.
-    """
-    encoder, description = load_run(run)
-    named = description["network"]["name"]
-    if named != config.network:
-        raise InputError(
-            f"{run}: its network is '{named}', and this run's '{config.network}': ask for the same"
-        )
-    return encoder
-
-
-def _weights_for(
-    encoder: EncoderBlock, config: TrainingConfig, run: PathLike
-) -> dict[str, mx.gluon.Parameter]:
-    """Return the weights of the encoder of another run, by the names that `encoder` has."""
-    other = check_initial(run, config)
-    theirs, ours = (
-        {name: value for name, value in block.arguments.items() if name not in _WITHOUT_WEIGHTS}
-        for block in (other, encoder)
-    )
-    if type(other) is not type(encoder) or theirs != ours:
-        raise InputError(
-            f"{run}: its encoder has {theirs}, and this run's {ours}: ask for the same network"
-        )
-    return other._collect_params_with_prefix()
-
-
-def _refuse_difference(
-    out: Path,
-    stored: dict[str, Any],
-    config: TrainingConfig,
-    data: dict[str, Any],
-    chosen: dict[str, Any],
-) -> None:
-    """Raise InputError if a run was started on other data or with other choices."""
-    # what a run of an earlier version does not name was as it is by default
-    known = {**TrainingConfig(images=1).to_json(), **stored["training"]}
-    in_words = {_DATA_IN_WORDS.get(key, key): value for key, value in data.items()}
-    stored_data = {_DATA_IN_WORDS.get(key, key): value for key, value in stored["data"].items()}
-    for told, ours in (
-        (known, config.to_json()),
-        (stored, {"initial": chosen["initial"]}),
-        (stored.get("source", {}), chosen.get("source", {})),  # before the data that come of it
-        (stored_data, in_words),
-    ):
-        for key, value in json.loads(json.dumps(ours)).items():
-            before = told.get(key, value)
-            if before != value:
-                raise InputError(
-                    f"{out}: the run was started with {key} {before!r}, not {value!r}: resume it "
-                    "with the same, or start a new run in another folder"
-                )
