@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import tracemalloc
 
 import numpy as np
 import pytest
+from drawn_codes import draw_codes, gradient_of, triplets_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -18,32 +18,8 @@ from tripletnet.losses.mining.base import pair_masks
 from tripletnet.losses.triplet_sums import masked_triplets_hinge, triplet_sums
 
 
-def draw_codes(count: int, size: int = 5, seed: int = 0) -> np.ndarray:
-    """Return codes of unit length, float64."""
-    codes = np.random.default_rng(seed).normal(size=(count, size))
-    return codes / np.linalg.norm(codes, axis=1, keepdims=True)
-
-
 def distances_of(codes: np.ndarray) -> np.ndarray:
     return ((codes[:, None] - codes[None, :]) ** 2).sum(axis=2)
-
-
-def triplets_of(labels: np.ndarray) -> list[tuple[int, int, int]]:
-    return [
-        (i, p, n)
-        for i, p, n in itertools.product(range(len(labels)), repeat=3)
-        if i != p and labels[i] == labels[p] and labels[i] != labels[n]
-    ]
-
-
-def gradient_of(loss: AllTriplets, codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the gradient of the mean loss with respect to the codes."""
-    x = mx.nd.array(codes)
-    x.attach_grad()
-    with mx.autograd.record():
-        value = loss(x, labels).mean()
-    value.backward()
-    return x.grad.asnumpy()
 
 
 @st.composite

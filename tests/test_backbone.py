@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import signal
 import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -252,7 +253,7 @@ def test_going_on_gives_the_same_bits_before_and_after_the_thaw(
 
     def interrupt(self, trainer):
         if trainer.step == stop:
-            trainer._interrupted = True
+            signal.raise_signal(signal.SIGINT)
         return False
 
     config = CONFIG.replace(**choices)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from drawn_codes import draw_codes, gradient_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +15,6 @@ from tripletnet.losses import (
     LOSSES,
     MINERS,
     AllTriplets,
-    BatchLoss,
     Contrastive,
     MarginLoss,
     MultiSimilarity,
@@ -39,28 +39,12 @@ from tripletnet.losses.mining import BatchHard, PairMasks
 from tripletnet.training.callbacks import Callback
 
 
-def draw_codes(count: int, size: int = 5, seed: int = 0) -> np.ndarray:
-    """Return codes of unit length, float64."""
-    codes = np.random.default_rng(seed).normal(size=(count, size))
-    return codes / np.linalg.norm(codes, axis=1, keepdims=True)
-
-
 def distances_of(codes: np.ndarray, distance: str = "squared") -> np.ndarray:
     if distance == "cosine":
         units = codes / np.sqrt((codes**2).sum(axis=1, keepdims=True) + 1e-8)
         return 1 - units @ units.T
     squares = ((codes[:, None] - codes[None, :]) ** 2).sum(axis=2)
     return squares if distance == "squared" else np.sqrt(squares + 1e-8)
-
-
-def gradient_of(loss: BatchLoss, codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the gradient of the mean loss with respect to the codes."""
-    x = mx.nd.array(codes)
-    x.attach_grad()
-    with mx.autograd.record():
-        value = loss(x, labels).mean()
-    value.backward()
-    return x.grad.asnumpy()
 
 
 def numeric_gradient(function, x: np.ndarray, step: float = 1e-6) -> np.ndarray:

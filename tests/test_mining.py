@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from drawn_codes import draw_codes, triplets_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -36,14 +37,6 @@ def batches(draw):
     levels = draw(st.sampled_from([1, 2, 4, 1000]))
     distances = np.triu(random.integers(0, levels, (count, count)), 1).astype(np.float32)
     return distances + distances.T, random.integers(0, classes, count)
-
-
-def triplets_of(labels):
-    return [
-        (i, p, n)
-        for i, p, n in itertools.product(range(len(labels)), repeat=3)
-        if i != p and labels[i] == labels[p] and labels[i] != labels[n]
-    ]
 
 
 def listed(triplets: Triplets) -> list[tuple[int, ...]]:
@@ -191,14 +184,9 @@ def test_cutoffs_that_make_no_sense(cutoff, beyond):
 # --- all of them
 
 
-def draw_codes(count: int, size: int = 5, seed: int = 0) -> mx.nd.NDArray:
-    codes = np.random.default_rng(seed).normal(size=(count, size))
-    return mx.nd.array(codes / np.linalg.norm(codes, axis=1, keepdims=True))
-
-
 def mine(name, labels, distance="squared", seed=0):
     random = np.random.default_rng(seed)
-    codes = draw_codes(len(labels))
+    codes = mx.nd.array(draw_codes(len(labels)))
     return MINERS[name]().mine(codes, np.array(labels), DISTANCES[distance](), random)
 
 
@@ -236,7 +224,7 @@ def test_hard_miners_go_by_the_distance_given():
 
 def test_distance_weighted_goes_by_the_euclidean_distance():
     labels = np.repeat([0, 1, 2], 4)
-    codes, seed = draw_codes(12), 3
+    codes, seed = mx.nd.array(draw_codes(12)), 3
     chances = diff_chances(Euclidean().matrix(codes), labels, 5)
     expected = distance_weighted(chances, labels, np.random.default_rng(seed))
     for distance in DISTANCES.values():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from short_trainings import StopAt
+from short_trainings import StopAt, parameters
 
 from tripletnet.backend import mx
 from tripletnet.data import ImageSet
@@ -176,7 +176,15 @@ def test_a_batch_of_views_holds_every_picture_twice_each_altered_its_own_way():
 )
 def test_every_loss_and_miner_learns_from_views(loss):
     choices = {"loss": loss} if loss in LOSSES else {"loss": "triplet", "mining": loss}
-    fit_encoder(views(), CONFIG.replace(images=72, **choices), quiet=True)
+    config = CONFIG.replace(images=72, weight_decay=0.0, **choices)
+    encoder = make_encoder(config, views())
+    trainer = Trainer(encoder, make_loss(config, "views"), views(), config)
+    trainer.start()
+    first = parameters(encoder)
+    trainer.run()
+    learnt = parameters(encoder)
+    assert any(not np.array_equal(first[name], learnt[name]) for name in first)
+    assert all(np.isfinite(values).all() for values in learnt.values())
 
 
 def test_random_mining_has_no_classes_to_draw_from():
