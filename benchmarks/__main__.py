@@ -5,8 +5,9 @@
     python -m benchmarks --out docs/benchmarks.json --page docs/benchmarks.md
 
 Each benchmark runs in a process of its own and stores each result as it comes, so that the same
-command goes on where it was stopped. Where all results are stored, only the page is written. With
---again, what --only names is measured anew.
+command goes on where it was stopped. Where all results are stored, of whatever arguments, only the
+page is written. With --again, what --only names is measured anew, with the arguments of today's
+registry; what was stored of it is kept until that is done.
 """
 
 from __future__ import annotations
@@ -18,12 +19,18 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks.command import add_common
+from benchmarks.command import add_common, how_it_ended
 from benchmarks.page import check_marks, mark, origins, processor, put_between, results_of
 from benchmarks.registry import BENCHMARKS
 from benchmarks.results import Store, common_settings
 from tripletnet.command import CommandParser, run_command
 from tripletnet.errors import InputError
+
+
+def command_of(name: str, store: Store) -> list[str]:
+    """Return a benchmark's module and its arguments: those of what is stored, or the registry's."""
+    stored = store.arguments_of(name)
+    return [f"benchmarks.{name}", *(BENCHMARKS[name].arguments if stored is None else stored)]
 
 
 def run(name: str, args: argparse.Namespace) -> str:
@@ -42,7 +49,10 @@ def run(name: str, args: argparse.Namespace) -> str:
     print(f"== {name}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
     if process.returncode in (130, -2):
         raise KeyboardInterrupt
-    return f"status {process.returncode}: {last[:300]}" if process.returncode else ""
+    if not process.returncode:
+        return ""
+    told = f": {last[:300]}" if process.returncode > 0 else ""  # killed, it had no last word
+    return how_it_ended(process.returncode) + told
 
 
 def write_page(page: Path, names: list[str], store: Store) -> None:
@@ -57,8 +67,8 @@ def write_page(page: Path, names: list[str], store: Store) -> None:
             continue
         module, _, function = BENCHMARKS[name].section.partition(":")
         write = getattr(import_module(module), function)
-        command = " ".join([f"python -m benchmarks.{name}", *BENCHMARKS[name].arguments])
-        text = write(name, results, command, page.parent / "images")
+        command = " ".join(["python -m", *command_of(name, store)])
+        text = write(name, results, command, page)
         put_between(page, mark(name), f"{processor(name, store.content)}\n{text}")
     image = draw_ratios(results, page.parent / "images" / f"{page.stem}.png")
     shown = f"![How many times as fast](images/{image.name})\n\n" if image else ""
@@ -67,7 +77,9 @@ def write_page(page: Path, names: list[str], store: Store) -> None:
 
 def parser() -> CommandParser:
     """Describe the options."""
-    options = CommandParser("python -m benchmarks", description=__doc__.splitlines()[0])
+    options = CommandParser(
+        "python -m benchmarks", description=__doc__.splitlines()[0], allow_abbrev=False
+    )
     add = options.add_argument
     names = ", ".join(BENCHMARKS)
     add("--out", type=Path, required=True, metavar="FILE.json", help="where results are stored")
@@ -90,19 +102,26 @@ def main(args: argparse.Namespace) -> int:
     settings = common_settings(args.rounds, args.quick)
     if args.again:
         for name in names:
-            Store(args.out, settings).forget(name)
+            Store(args.out, settings).set_aside(name)
+        # after Ctrl-C the command that goes on is not to set aside what was measured until then
+        sys.argv = [word for word in sys.argv if word != "--again"]
     failed = False
     for name in names:
-        if Store(args.out, settings).is_finished(name, BENCHMARKS[name].arguments):
-            print(f"{name}: stored already", file=sys.stderr)
+        stored = Store(args.out, settings).arguments_of(name)
+        if stored is not None:
+            other = stored != list(BENCHMARKS[name].arguments)
+            told = f", of {' '.join(stored) or 'no arguments'}: --again measures today's" * other
+            print(f"{name}: stored already{told}", file=sys.stderr)
             continue
         reason = run(name, args)
         store = Store(args.out, settings)  # as the benchmark left it
-        if reason:
-            store.fail(name, reason)
-            failed = True
-        else:
+        failed |= bool(reason)
+        if not reason:
             store.finish(name, BENCHMARKS[name].arguments)
+        elif store.put_back(name):
+            print(f"{name}: {reason}: its former results stay", file=sys.stderr)
+        else:
+            store.fail(name, reason)
     if args.page is not None:
         write_page(args.page, names, Store(args.out, settings))
     return int(failed)

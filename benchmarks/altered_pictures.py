@@ -16,16 +16,19 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
-import imagehash
 import numpy as np
 from PIL import Image
 
+from benchmarks.command import positive
+from benchmarks.rivals import INSTALL
 from tripletnet.backend import mx
+from tripletnet.command import CommandParser, add_seed, run_command
 from tripletnet.data.alter import ALTERATIONS, MILD
 from tripletnet.data.cifar10 import load_cifar10
 from tripletnet.data.images import ImageSet
+from tripletnet.errors import InputError
 from tripletnet.files import write_json
 from tripletnet.networks import get_network
 from tripletnet.retrieval.encode import encode
@@ -62,8 +65,18 @@ def as_set(pixels: np.ndarray) -> ImageSet:
     return ImageSet("", pixels, np.zeros(len(pixels), np.int64), ())
 
 
+def needs_imagehash() -> Any:
+    """Return the library of perceptual hashes, or say how to install it."""
+    try:
+        import imagehash  # of the extra, and --help does without
+    except ModuleNotFoundError:
+        raise InputError(f"imagehash is not installed: {INSTALL}") from None
+    return imagehash
+
+
 def phash(images: Sequence[np.ndarray]) -> np.ndarray:
     """Return pHash's 64 bits as +-1/8: squared distance is Hamming / 16, exactly."""
+    imagehash = needs_imagehash()
     bits = [imagehash.phash(Image.fromarray(image)).hash.ravel() for image in images]
     return (np.array(bits, np.float32) * 2 - 1) / 8
 
@@ -96,17 +109,25 @@ def first(codes: np.ndarray, queries: np.ndarray, own: np.ndarray) -> float:
     return credit / len(queries)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add = parser.add_argument
+def parser() -> CommandParser:
+    options = CommandParser(
+        "python -m benchmarks.altered_pictures", description=__doc__.splitlines()[0]
+    )
+    add = options.add_argument
     add("--run", type=Path, action="append", required=True, help="the run folder of an encoder")
     add("--root", type=Path, help="where CIFAR-10 lies (default: TRIPLETNET_DATA)")
-    add("--altered", type=int, default=1000, help="default: %(default)s")
+    add("--altered", type=positive, default=1000, help="default: %(default)s")
     add("--strengths", choices=STRENGTHS, default="severe", help="default: %(default)s")
-    add("--seed", type=int, default=0)
     add("--json", type=Path, metavar="FILE", help="also write every figure there")
-    options = parser.parse_args()
+    add_seed(options)
+    return options
+
+
+def main(options: argparse.Namespace) -> None:
+    needs_imagehash()
     pixels = load_cifar10(options.root, download=False).test.pixels
+    if options.altered > len(pixels):
+        raise InputError(f"--altered {options.altered}: there are {len(pixels):,}: give no more")
     strengths = STRENGTHS[options.strengths]
     random = np.random.default_rng(options.seed)
     own = np.sort(random.choice(len(pixels), options.altered, replace=False))
@@ -128,4 +149,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main, parser())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Callable, Optional
 
@@ -16,7 +18,7 @@ from benchmarks.page import as_text
 from benchmarks.results import Store, common_settings
 from tripletnet.command import CommandParser, run_command
 from tripletnet.errors import InputError
-from tripletnet.runtime import threads
+from tripletnet.processor import threads
 
 Contests = Callable[[argparse.Namespace], Sequence[Contest]]
 
@@ -37,7 +39,7 @@ def benchmark_parser(module: str, doc: str) -> CommandParser:
 def add_common(parser: argparse.ArgumentParser) -> None:
     """Describe --rounds and --quick."""
     parser.add_argument(
-        "--rounds", type=_positive, default=5, help="how often each gets its turn (default: 5)"
+        "--rounds", type=positive, default=5, help="how often each gets its turn (default: 5)"
     )
     parser.add_argument(
         "--quick", action="store_true", help="tiny sizes: shows that it runs, measures nothing"
@@ -72,7 +74,7 @@ def run_benchmark(
         for contest in contests(options):
             if store is not None:
                 if contest.name in store:
-                    store.check_settings(contest.name, contest.settings)
+                    store.check_settings(contest.name, contest.settings, contest.formerly)
                     print(f"{contest.name}: stored already", file=sys.stderr, flush=True)
                     continue
                 store.check_origin(contest.name)
@@ -90,14 +92,50 @@ def run_benchmark(
     run_command(main, parser)
 
 
-def needs_data(path: Path) -> Path:
-    """Return `path` if it exists; else say what to set."""
+def needs_data(name: str) -> Path:
+    """Return the path of what is called `name` in TRIPLETNET_DATA; else say what to set."""
+    named = os.environ.get("TRIPLETNET_DATA")
+    if not named:
+        raise InputError(f"{name}: set TRIPLETNET_DATA to the folder that holds it")
+    path = Path(named, name)
     if not path.exists():
         raise InputError(f"{path}: not there: set TRIPLETNET_DATA to the folder that holds it")
     return path
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """Return the number of an option that takes 1 or more."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number of rounds: give 1 or more")
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 1 on")
     return int(text)
+
+
+def how_it_ended(status: int) -> str:
+    """Return what the status of a process means."""
+    if status >= 0:
+        return f"status {status}"
+    return f"killed by signal {-status}" + " (out of memory?)" * (status == -9)
+
+
+def check_ended(status: int, said: str) -> None:
+    """Raise what a process of ours ended with, by its status and its standard error.
+
+    Raises
+    ------
+    InputError
+        If the user's input was at fault.
+    RuntimeError
+        If it failed otherwise.
+    """
+    if not status:
+        return
+    lines = said.strip().splitlines() if status > 0 else []  # killed, it had no last word
+    reason = lines[-1] if lines else how_it_ended(status)
+    raise (InputError if status == 2 else RuntimeError)(reason.replace("tripletnet: error: ", ""))
+
+
+def run_child(command: Sequence[str], env: Optional[Mapping[str, str]] = None) -> str:
+    """Run a process and return what it printed; its error becomes ours, see `check_ended`."""
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    check_ended(done.returncode, done.stderr)
+    return done.stdout

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Callable, Optional
 
-from benchmarks.results import Result
+from benchmarks.results import Result, revision
 from benchmarks.sgemm import sgemm_gflops
 from benchmarks.turns import alternate
 
@@ -60,7 +60,9 @@ class Contest:
     note : str
         What the reader has to know of it: limits, and why there are fewer rounds.
     settings : mapping
-        Sizes, for JSON.
+        What decides the result beside the machine: sizes, and whose data; for JSON.
+    formerly : mapping
+        Settings that results of older versions lack, as they were then.
     """
 
     name: str
@@ -71,9 +73,11 @@ class Contest:
     rounds: Optional[int] = None
     note: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    formerly: Mapping[str, Any] = field(default_factory=dict)
 
     def measure(self, rounds: int) -> Result:
         """Let all take their turns, `rounds` times or as often as the contest allows."""
+        commit = revision()  # of the code that is about to be measured
         work = self.prepare()
         slots = dict(work.slots)
         if work.gflop is not None:
@@ -93,4 +97,5 @@ class Contest:
             settings=dict(self.settings),
             gflop=work.gflop,
             sgemm=sgemm,
+            revision=commit,
         )

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,8 +22,10 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.command import positive, run_child
 from benchmarks.turns import spread
 from tripletnet.backend import mx
+from tripletnet.command import CommandParser, parse_number, run_command
 from tripletnet.data.judged_file import read_judged
 from tripletnet.data.triplet_set import TripletSet
 from tripletnet.evaluation.orderings import ordered_right, triplet_distances
@@ -41,7 +42,7 @@ def read_triplets(folder: Path, work: Path, part: str, size: int) -> TripletSet:
     """Draw triplets of a part of `folder` as the command does, and read them."""
     file = work / f"{part}.csv"
     command = [sys.executable, "-m", "tripletnet", "triplets", str(folder), "--part", part]
-    subprocess.run([*command, "--out", str(file), "--negatives", "2", "--quiet"], check=True)
+    run_child([*command, "--out", str(file), "--negatives", "2", "--quiet"])
     triplets = read_judged("triplets", file, size=size).train
     assert isinstance(triplets, TripletSet)
     return triplets
@@ -147,24 +148,33 @@ def measure(task: tuple[str, int]) -> tuple[list[float], float]:
 def speed(options: argparse.Namespace) -> None:
     """Print images/s and memory of training and encoding at each size."""
     print(f"batches of {BATCH}{'images/s':>29}{'peak GB':>12}")
-    for size in map(int, options.sizes.split(",")):
+    for size in options.sizes:
         for kind in ("training", "encoding"):
             with multiprocessing.get_context("spawn").Pool(1) as pool:
                 speeds, memory = pool.map(measure, [(kind, size)])[0]
             print(f"{size:4} pixels {kind:12}{spread(np.array(speeds), 1):>24}{memory:9.1f}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(dest="command", required=True)
+def _sizes(text: str) -> list[int]:
+    return [positive(size) for size in text.split(",")]
+
+
+def parser() -> CommandParser:
+    options = CommandParser(
+        "python -m benchmarks.deep_ranking", description=__doc__.splitlines()[0]
+    )
+    commands = options.add_subparsers(dest="command", required=True)
     for name, length in (("learn", "--images"), ("overfit", "--steps")):
         command = commands.add_parser(name)
         command.add_argument("folder", type=Path, help="a folder with one folder of images a class")
-        command.add_argument(length, type=int, default={"learn": 24_000, "overfit": 16}[name])
+        command.add_argument(length, type=positive, default={"learn": 24_000, "overfit": 16}[name])
         command.add_argument("--optimizer", default="adam")
-        command.add_argument("--learning-rate", type=float, default=0.0001)
-    commands.add_parser("speed").add_argument("--sizes", default="64,224")
-    options = parser.parse_args()
+        command.add_argument("--learning-rate", type=parse_number, default=0.0001)
+    commands.add_parser("speed").add_argument("--sizes", type=_sizes, default="64,224")
+    return options
+
+
+def main(options: argparse.Namespace) -> None:
     if options.command == "speed":
         speed(options)
         return
@@ -173,4 +183,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main, parser())

@@ -19,8 +19,10 @@ from typing import Callable
 
 import numpy as np
 
+from benchmarks.command import positive
 from benchmarks.turns import alternate, spread
 from tripletnet.codes_file import EncodedImages
+from tripletnet.command import CommandParser, run_command
 from tripletnet.retrieval.encoder import Encoder
 from tripletnet.retrieval.index import Index
 
@@ -36,11 +38,16 @@ def seconds(work: Callable[[], object]) -> float:
     return (time.perf_counter() - start) / count
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", type=Path)
-    parser.add_argument("--rounds", type=int, default=9)
-    options = parser.parse_args()
+def parser() -> CommandParser:
+    options = CommandParser(
+        "python -m benchmarks.encode_and_search", description=__doc__.splitlines()[0]
+    )
+    options.add_argument("run", type=Path)
+    options.add_argument("--rounds", type=positive, default=9)
+    return options
+
+
+def main(options: argparse.Namespace) -> None:
     random = np.random.default_rng(0)
     encoder = Encoder.load(options.run)
     side = encoder.image_size
@@ -69,4 +76,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main, parser())

@@ -18,20 +18,28 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.command import needs_data, positive
 from benchmarks.turns import alternate, spread
 from tripletnet.backend import mx
+from tripletnet.command import CommandParser, run_command
 from tripletnet.retrieval.encoder import Encoder
 
 BATCH = 384
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", type=Path)
-    parser.add_argument("folder", type=Path, nargs="?", help="default: CIFAR-10's images as files")
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
-    folder = options.folder or Path(os.environ["TRIPLETNET_DATA"]) / "cifar10-images" / "train"
+def parser() -> CommandParser:
+    options = CommandParser(
+        "python -m benchmarks.encode_files", description=__doc__.splitlines()[0]
+    )
+    add = options.add_argument
+    add("run", type=Path)
+    add("folder", type=Path, nargs="?", help="default: CIFAR-10's images as files")
+    add("--rounds", type=positive, default=5)
+    return options
+
+
+def main(options: argparse.Namespace) -> None:
+    folder = options.folder or needs_data("cifar10-images/train")
     encoder = Encoder.load(options.run)
     side = encoder.image_size
     random = np.random.default_rng(0)
@@ -74,4 +82,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main, parser())

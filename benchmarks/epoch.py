@@ -8,7 +8,8 @@ CIFAR-10 from memory: random triplets are drawn, flipped and shifted, and learnt
 by `tripletnet.training.Trainer` in one process; the DataLoaders have a worker process for each
 thread, which stay from turn to turn, and each image is altered by the same few lines of NumPy. All
 get the same triplets. The first batches of a turn do not count. In fp32 and, where the processor
-has units for it, in bf16.
+has units for it, in bf16. PyTorch runs its network on channels_last, compiled and not, fed by one
+and the same DataLoader.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from typing import Any, Callable
 
 import numpy as np
 
-from benchmarks.command import run_benchmark
+from benchmarks.command import positive, run_benchmark
 from benchmarks.contest import Contest, Work
 from benchmarks.encoders import our_network
 from benchmarks.loaders import gluon_loader, torch_loader
 from benchmarks.multiply_adds import training_multiply_adds
 from benchmarks.real_batches import WARM_UP, speed
 from benchmarks.rivals import make_all, threads
-from benchmarks.trainers import Step, our_step, precisions, rival_steps
+from benchmarks.trainers import Step, of_triplets, our_step, precisions, rival_steps
 from tripletnet.data.augment import Augmentation
 from tripletnet.data.cifar10 import load_cifar10
 from tripletnet.data.images import ImageSet
@@ -97,7 +98,9 @@ def prepare(name: str, precision: str, batch: int, batches: int, quick: bool) ->
     )
     for loader in made.values():
         iter(loader)
-    rivals, left_out = rival_steps(name, network, pixels, (f"{precision}, channels_last",))
+    rivals, left_out = rival_steps(
+        name, network, pixels, (f"{precision}, channels_last", f"{precision}, compiled")
+    )
     slots: dict[str, Callable[[], float]] = {
         f"tripletnet {precision}": partial(
             speed,
@@ -129,7 +132,7 @@ def noise() -> ImageSet:
 
 def contests(options: argparse.Namespace) -> list[Contest]:
     """Return one contest a precision."""
-    batch, batches = (24, 2) if options.quick else (options.batch, options.batches)
+    batch, batches = (24, 2) if options.quick else (of_triplets(options.batch), options.batches)
     return [
         Contest(
             name=f"epoch/{options.network}-{precision}",
@@ -151,8 +154,8 @@ def contests(options: argparse.Namespace) -> list[Contest]:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Describe the options of this benchmark."""
     parser.add_argument("--network", default="article", metavar="NAME")
-    parser.add_argument("--batch", type=int, default=384, help="images a batch (default: 384)")
-    parser.add_argument("--batches", type=int, default=12, help="of a turn (default: 12)")
+    parser.add_argument("--batch", type=positive, default=384, help="images a batch (default: 384)")
+    parser.add_argument("--batches", type=positive, default=12, help="of a turn (default: 12)")
 
 
 if __name__ == "__main__":

@@ -14,18 +14,18 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
+from benchmarks.command import needs_data, positive, run_child
 from benchmarks.folder_memory import Peak
+from tripletnet.command import CommandParser, run_command
 
 KINDS = ("in memory", "folder, first", "folder, later")
 
 
-def epoch(data: Path, kind: str, network: str) -> dict[str, float]:
+def epoch(kind: str, network: str) -> dict[str, float]:
     """Load and train; return the seconds of both and the peak of own memory in MB."""
     from tripletnet import TrainingConfig, fit_encoder, load_cifar10
     from tripletnet.data.folder import load_folder
@@ -33,9 +33,9 @@ def epoch(data: Path, kind: str, network: str) -> dict[str, float]:
     with Peak() as memory:
         start = time.perf_counter()
         if kind == "in memory":
-            images = load_cifar10(data).train
+            images = load_cifar10(download=False).train
         else:
-            folder = data / "cifar10-images" / "train"
+            folder = needs_data("cifar10-images/train")
             images = load_folder(folder, size=32, validation=0, test=0).splits.train
         loaded = time.perf_counter()
         config = TrainingConfig(images=len(images), network=network)
@@ -44,29 +44,31 @@ def epoch(data: Path, kind: str, network: str) -> dict[str, float]:
     return {"load": loaded - start, "train": ended - loaded, "memory": memory.highest}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--network", default="article")
-    parser.add_argument("--kind", choices=KINDS, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    data = Path(os.environ["TRIPLETNET_DATA"])
+def parser() -> CommandParser:
+    options = CommandParser(
+        "python -m benchmarks.folder_epochs", description=__doc__.splitlines()[0]
+    )
+    options.add_argument("--rounds", type=positive, default=1)
+    options.add_argument("--network", default="article")
+    options.add_argument("--kind", choices=KINDS, help=argparse.SUPPRESS)
+    return options
+
+
+def main(options: argparse.Namespace) -> None:
     if options.kind:
-        print(json.dumps(epoch(data, options.kind, options.network)))
+        print(json.dumps(epoch(options.kind, options.network)))
         return
+    needs_data("cifar10-images/train")  # before an epoch without it
     figures: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
     for _ in range(options.rounds):
         with tempfile.TemporaryDirectory() as cache:
             for kind in KINDS:
                 command = [sys.executable, "-m", "benchmarks.folder_epochs", "--kind", kind]
-                done = subprocess.run(
+                told = run_child(
                     [*command, "--network", options.network],
                     env={**os.environ, "XDG_CACHE_HOME": cache},
-                    check=True,
-                    capture_output=True,
-                    text=True,
                 )
-                figures[kind].append(json.loads(done.stdout.splitlines()[-1]))
+                figures[kind].append(json.loads(told.splitlines()[-1]))
     for kind, rows in figures.items():
         load, train, memory = (
             statistics.median(row[name] for row in rows) for name in ("load", "train", "memory")
@@ -79,4 +81,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main, parser())

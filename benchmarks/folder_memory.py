@@ -9,14 +9,15 @@ system at any time and does not count. Each N runs in a process of its own, on a
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
 
+from benchmarks.command import positive, run_child
 from benchmarks.memory import held
+from tripletnet.command import CommandParser, run_command
 from tripletnet.data.folder import load_folder
 from tripletnet.data.scan import scan_folder
 
@@ -71,19 +72,25 @@ def measure(folder: Path, count: int, size: int) -> None:
             del data
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("counts", type=int, nargs="*", default=[10_000, 50_000])
-    parser.add_argument("--size", type=int, default=32, help="height and width of the result")
-    options = parser.parse_args()
+def parser() -> CommandParser:
+    options = CommandParser(
+        "python -m benchmarks.folder_memory", description=__doc__.splitlines()[0]
+    )
+    add = options.add_argument
+    add("folder", type=Path)
+    add("counts", type=positive, nargs="*", default=[10_000, 50_000])
+    add("--size", type=positive, default=32, help="height and width of the result")
+    return options
+
+
+def main(options: argparse.Namespace) -> None:
     if len(options.counts) == 1:
         measure(options.folder, options.counts[0], options.size)
         return
     for count in options.counts:
         this = [sys.executable, "-m", "benchmarks.folder_memory", str(options.folder), str(count)]
-        subprocess.run([*this, "--size", str(options.size)], check=True)
+        print(run_child([*this, "--size", str(options.size)]), end="", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main, parser())

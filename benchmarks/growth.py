@@ -16,7 +16,7 @@ import sys
 from functools import partial
 from typing import NamedTuple
 
-from benchmarks.command import run_benchmark
+from benchmarks.command import how_it_ended, run_benchmark
 from benchmarks.contest import Contest, Work
 
 OURS = "tripletnet"
@@ -67,7 +67,7 @@ def prepare(cell: Cell, turns: int) -> Work:
     command += [*map(str, sizes), str(turns)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"{name_of(cell)}: ended with status {done.returncode}")
+        raise RuntimeError(f"{name_of(cell)}: {how_it_ended(done.returncode)}")
     found = json.loads(done.stdout.splitlines()[-1])
     peak = found["peak_megabytes"]
     figures = {"peak_megabytes": peak, "summary": f"Peak memory {peak:,} MB."}

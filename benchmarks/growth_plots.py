@@ -103,10 +103,10 @@ def table(results: Sequence[Result], axis: str) -> Optional[str]:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def section(benchmark: str, results: Sequence[Result], command: str, images: Path) -> str:
+def section(benchmark: str, results: Sequence[Result], command: str, page: Path) -> str:
     """Return what the page says of how cost grows, and draw its plot."""
     measured = results_of(benchmark, results)
-    path = images / "growth.png"
+    path = page.parent / "images" / f"{page.stem}-growth.png"
     draw(measured, path)
     tables = [found for axis in AXES if (found := table(measured, axis))]
     told = (

@@ -23,10 +23,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.page import put_between
+from benchmarks.command import positive
+from benchmarks.page import check_marks, put_between
 from benchmarks.real_batches import Stopwatch
+from benchmarks.results import check_same_origin, origin
 from benchmarks.turns import alternate
-from tripletnet.command import CommandParser, run_command
+from tripletnet.command import CommandParser, add_seed, run_command
 from tripletnet.data.cifar10 import load_cifar10
 from tripletnet.data.images import ImageSet, Splits
 from tripletnet.errors import InputError
@@ -118,11 +120,14 @@ def score_rates(
             yield
 
 
+def scores_of(cell: dict[str, Any]) -> dict[str, float]:
+    """Return the scores of the rates with which training did not diverge."""
+    return {rate: score for rate, score in cell["rates"].items() if score is not None}
+
+
 def best_rate(cell: dict[str, Any]) -> tuple[str, bool]:
     """Return the rate of the highest score, and whether it is the lowest or the highest tried."""
-    scores = {rate: score for rate, score in cell["rates"].items() if score is not None}
-    if not scores:
-        raise InputError("training diverged with each learning rate")
+    scores = scores_of(cell)
     best = max(scores, key=lambda rate: scores[rate])
     tried = sorted(cell["rates"], key=float)
     return best, best in (tried[0], tried[-1])
@@ -141,12 +146,15 @@ def score_row(splits: Splits, config: TrainingConfig) -> dict[str, float]:
     }
 
 
-def fill(name: str, splits: Splits, cells: dict[str, Any], args: argparse.Namespace) -> None:
-    """Fill the cells of a row, storing each as it is finished."""
+def fill(name: str, splits: Splits, cells: dict[str, Any], args: argparse.Namespace) -> bool:
+    """Fill the cells of a row, storing each as it is finished; tell whether all are filled."""
     cell = cells["rows"].setdefault(name, {})
     for _ in score_rates(name, splits.train, cell, args.rate_images, args.seed):
         write_json(args.out, cells)
     while "probe" not in cell:
+        if not scores_of(cell):
+            print(f"{name}: training diverged with each learning rate", file=sys.stderr)
+            return False
         rate, _ = best_rate(cell)
         began = time.perf_counter()
         try:
@@ -155,6 +163,7 @@ def fill(name: str, splits: Splits, cells: dict[str, Any], args: argparse.Namesp
             cell["rates"][rate] = None  # the next best one's turn
         write_json(args.out, cells)
         tell(f"{name}: {cell}", began)
+    return True
 
 
 def tell(text: str, began: float) -> None:
@@ -207,11 +216,18 @@ def table(cells: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def here() -> dict[str, Any]:
+    """Return what cells that are filled here and now depend on; no rival takes part."""
+    return {**origin(), "versions": dict(versions())}
+
+
 def stored(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """Return the cells that `path` holds, or none; they must be of the same settings."""
     if not path.exists():
-        return {"settings": settings, "versions": dict(versions()), "rows": {}}
+        return {"settings": settings, **here(), "rows": {}}
     cells: dict[str, Any] = read_json(path)
+    if not isinstance(cells, dict) or not cells.keys() >= {"settings", "versions", "rows"}:
+        raise InputError(f"{path}: is no file of this command's cells: give another")
     if cells["settings"] != settings:
         raise InputError(
             f"{path}: its cells are of {cells['settings']}, not {settings}: give the same options "
@@ -227,30 +243,37 @@ def parser() -> CommandParser:
     add("--out", type=Path, required=True, metavar="FILE.json", help="where the cells are stored")
     add("--table", type=Path, metavar="FILE.md", help="also put the table between its marks there")
     add("--only", nargs="+", choices=list(NAMES), metavar="NAME", help="rows: " + ", ".join(NAMES))
-    add("--images", type=int, default=100_000, help="of each row's run (default: %(default)s)")
-    add("--rate-images", type=int, default=15_000, help="of a rate's run (default: %(default)s)")
+    add("--images", type=positive, default=100_000, help="of each row's run (default: %(default)s)")
+    rate_help = "of a rate's run (default: %(default)s)"
+    add("--rate-images", type=positive, default=15_000, help=rate_help)
     add("--time", action="store_true", help="measure the steps' times; train nothing")
-    add("--rounds", type=int, default=4, help="turns of each row with --time (default: 4)")
+    add("--rounds", type=positive, default=4, help="turns of each row with --time (default: 4)")
     add("--root", type=Path, help="where CIFAR-10 lies (default: TRIPLETNET_DATA, or the cache)")
-    add("--seed", type=int, default=0)
+    add_seed(options)
     return options
 
 
-def main(args: argparse.Namespace) -> None:
-    """Fill what is missing and print the table."""
+def main(args: argparse.Namespace) -> int:
+    """Fill what is missing and print the table; return 1 if a row could not be filled."""
+    if args.table is not None:  # before hours of training, not after them
+        check_marks(args.table, [START])
     settings = {n: getattr(args, n) for n in ("images", "rate_images", "seed")}
     cells = stored(args.out, settings)
-    splits = load_cifar10(args.root)
     names = args.only or list(NAMES)
-    if args.time:
-        measure_time(names, splits.train, cells, args)
-    else:
-        for name in names:
-            fill(name, splits, cells, args)
+    wanted = [name for name in names if args.time or "probe" not in cells["rows"].get(name, {})]
+    filled = True
+    if wanted:
+        check_same_origin(cells, here(), f"{args.out}: a part of the cells")
+        splits = load_cifar10(args.root)
+        if args.time:
+            measure_time(wanted, splits.train, cells, args)
+        else:
+            filled = all([fill(name, splits, cells, args) for name in wanted])
     text = table(cells)
     print(text)
     if args.table:
         put_between(args.table, START, text)
+    return int(not filled)
 
 
 if __name__ == "__main__":

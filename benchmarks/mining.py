@@ -18,12 +18,12 @@ from typing import Any, Callable
 
 import numpy as np
 
-from benchmarks.command import run_benchmark
+from benchmarks.command import positive, run_benchmark
 from benchmarks.contest import Contest, Work
 from benchmarks.encoders import draw_pixels, our_network
 from benchmarks.metric_learning import RIVALS, rival_loss
 from benchmarks.rivals import make_all
-from benchmarks.trainers import our_step
+from benchmarks.trainers import of_triplets, our_step
 from tripletnet.backend import mx
 from tripletnet.losses import SquaredEuclidean, get_loss
 from tripletnet.losses.mining import MINERS, Miner
@@ -118,8 +118,7 @@ def prepare_loss(loss: str, mining: str, options: dict[str, Any], batch: int) ->
 
 def contests(options: argparse.Namespace) -> list[Contest]:
     """Return the share of a step, and one contest for each loss and miner that both have."""
-    batch = 24 if options.quick else options.batch
-    batch -= batch % 3
+    batch = 24 if options.quick else of_triplets(options.batch)
     settings = {"batch": batch, "classes": CLASSES, "code_size": 1024}
     shares = Contest(
         name="mining/step",
@@ -145,7 +144,7 @@ def contests(options: argparse.Namespace) -> list[Contest]:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Describe the options of this benchmark."""
-    parser.add_argument("--batch", type=int, default=384, help="images a batch (default: 384)")
+    parser.add_argument("--batch", type=positive, default=384, help="images a batch (default: 384)")
 
 
 if __name__ == "__main__":

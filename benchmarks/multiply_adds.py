@@ -7,11 +7,12 @@ What follows the last colon is the image's size in pixels; without it, the netwo
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
-import sys
 
 from tripletnet.backend import mx
+from tripletnet.command import CommandParser, run_command
 from tripletnet.networks import EncoderBlock, get_network
 
 
@@ -54,9 +55,17 @@ def training_multiply_adds(network: EncoderBlock) -> int:
     return 2 * multiply_adds(network) - first + learnt
 
 
-def main() -> None:
+def parser() -> CommandParser:
+    options = CommandParser(
+        "python -m benchmarks.multiply_adds", description=__doc__.splitlines()[0]
+    )
+    options.add_argument("networks", nargs="+", metavar="NAME[:PIXELS]")
+    return options
+
+
+def main(options: argparse.Namespace) -> None:
     print(f"{'network':32}{'pixels':>8}{'million multiply-adds':>24}{'million weights':>18}")
-    for text in sys.argv[1:]:
+    for text in options.networks:
         name, _, size = text.rpartition(":")
         sized = size.isdigit()
         network = get_network(name, image_size=int(size)) if sized else get_network(text)
@@ -68,4 +77,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main, parser())

@@ -12,7 +12,6 @@ limits marked "best F1" are chosen knowing the truth: what a method could reach,
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -22,10 +21,13 @@ from typing import Any, Optional
 
 import numpy as np
 
-from benchmarks.altered_pictures import phash
+from benchmarks.altered_pictures import needs_imagehash, phash
+from benchmarks.command import needs_data, positive
+from tripletnet.command import CommandParser, add_seed, parse_number, run_command
 from tripletnet.data.alter import ALTERATIONS, MILD, STRONG
 from tripletnet.data.decode import decode_image
 from tripletnet.data.opencv import cv2
+from tripletnet.errors import InputError
 from tripletnet.files import write_json
 from tripletnet.retrieval.calibrate_duplicates import calibrate_duplicates
 from tripletnet.retrieval.duplicates import find_duplicates, stars
@@ -156,9 +158,14 @@ def thumbnails(images: Sequence[np.ndarray], side: int = 16) -> np.ndarray:
 
 def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Hide, look, judge; return the figures."""
-    test = sorted((options.root / "cifar10-images" / "test").glob("*/*.jpg"))
+    where = "cifar10-images/test"
+    pictures = needs_data(where) if options.root is None else options.root / where
+    test = sorted(pictures.glob("*/*.jpg"))
+    count = min(options.pictures, len(test))
+    if count < options.altered:
+        raise InputError(f"--altered {options.altered}: {pictures} gives {count:,}: give no more")
     random = np.random.default_rng(options.seed)
-    chosen = random.choice(len(test), min(options.pictures, len(test)), replace=False)
+    chosen = random.choice(len(test), count, replace=False)
     hidden = hide([test[number] for number in chosen], options.altered, folder, options.seed)
     encoder = Encoder.load(options.run)
     encoded, left_out = encoder.encode_files([folder])
@@ -214,19 +221,24 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return {"calibration": threshold.to_json(), "methods": table}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add = parser.add_argument
+def parser() -> CommandParser:
+    options = CommandParser(
+        "python -m benchmarks.near_duplicates", description=__doc__.splitlines()[0]
+    )
+    add = options.add_argument
     add("--run", type=Path, required=True, help="the run folder of the encoder")
-    add("--root", type=Path, default=os.environ.get("TRIPLETNET_DATA"))
-    add("--pictures", type=int, default=10_000, help="default: %(default)s")
-    add("--altered", type=int, default=1000, help="how many of them (default: %(default)s)")
-    add("--widest", type=float, default=0.2, help="of the codes' distances (default: %(default)s)")
-    add("--seed", type=int, default=0)
+    add("--root", type=Path, help="where cifar10-images lies (default: TRIPLETNET_DATA)")
+    add("--pictures", type=positive, default=10_000, help="default: %(default)s")
+    add("--altered", type=positive, default=1000, help="how many of them (default: %(default)s)")
+    widest = "of the codes' distances (default: %(default)s)"
+    add("--widest", type=parse_number, default=0.2, help=widest)
     add("--json", type=Path, metavar="FILE", help="also write every figure there")
-    options = parser.parse_args()
-    if options.root is None:
-        parser.error("give --root or set TRIPLETNET_DATA")
+    add_seed(options)
+    return options
+
+
+def main(options: argparse.Namespace) -> None:
+    needs_imagehash()  # which comes last
     with tempfile.TemporaryDirectory() as folder:
         figures = compare(options, Path(folder))
     columns = ["limit", "precision", "recall", "f1", *NAMES]
@@ -238,4 +250,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main, parser())

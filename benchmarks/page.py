@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.results import Result
+from benchmarks.results import Result, benchmark_of
 from tripletnet.errors import InputError
 from tripletnet.files import write_text
 
@@ -17,6 +17,7 @@ END = "<!-- end -->"
 _START = "<!-- made by python -m benchmarks: "
 _READINGS = {"rate": "{} is times as fast", "time": "{} is times as fast", "share": "% of {}"}
 _BEST_OF_SGEMM = "of sgemm"
+QUICK = "**Of tiny sizes (`--quick`): the figures mean nothing.**"
 
 
 def number(value: float) -> str:
@@ -101,7 +102,7 @@ def results_of(benchmark: str, results: Sequence[Result]) -> list[Result]:
     return [result for result in results if result.benchmark == benchmark]
 
 
-def section(benchmark: str, results: Sequence[Result], command: str, images: Path) -> str:
+def section(benchmark: str, results: Sequence[Result], command: str, page: Path) -> str:
     """Return what the page says of one benchmark; it has no images of its own."""
     parts = [as_markdown(result) for result in results_of(benchmark, results)]
     return "\n\n".join([f"`{command}`", *parts])
@@ -109,32 +110,47 @@ def section(benchmark: str, results: Sequence[Result], command: str, images: Pat
 
 def origins(content: Mapping[str, Any]) -> str:
     """Return on what machines and with what versions the results were measured."""
-    told = content["origins"]
-    texts = []
-    for origin in _different(told.values()):
-        names = ", ".join(f"`{name}`" for name in told if told[name] == origin)
+    names: dict[tuple[str, str], list[str]] = {}  # by what is told before and behind them
+    commits: list[str] = []
+    for name, origin in content["origins"].items():
         known = {name: version for name, version in origin["versions"].items() if version}
         versions = ", ".join(f"{name} {version}" for name, version in known.items())
         where = origin["machine"]
         machine = f"{where['threads']} threads on {where['processor']} ({where['system']})"
-        commit = f" (commit {origin['revision']})" if origin["revision"] else ""
-        texts.append(f"Measured with {machine}: {names}, with {versions}{commit}.")
+        of_these = revisions(name, content)
+        commits += of_these
+        plural = "s" * (len(of_these) > 1)
+        commit = f" (commit{plural} {', '.join(of_these)})" if of_these else ""
+        names.setdefault((machine, versions + commit), []).append(f"`{name}`")
+    texts = [
+        f"Measured with {machine}: {', '.join(some)}, with {versions}."
+        for (machine, versions), some in names.items()
+    ]
+    if content["settings"]["quick"]:
+        texts.insert(0, QUICK)
+    if any(commit.endswith("-dirty") for commit in commits):
+        texts.append("`-dirty`: with changes that were not committed.")
     failed = [f"`{name}` ({reason})" for name, reason in content["failed"].items()]
     texts += [f"Failed: {', '.join(failed)}."] * bool(failed)
     return "\n\n".join(texts)
 
 
+def revisions(benchmark: str, content: Mapping[str, Any]) -> list[str]:
+    """Return the commits at which the results of one benchmark were measured, as far as known."""
+    # results of older stores have that of their benchmark
+    first = content["origins"][benchmark]["revision"]
+    found = [
+        result.get("revision", first)
+        for name, result in content["results"].items()
+        if benchmark_of(name) == benchmark
+    ]
+    return [commit for commit in dict.fromkeys(found) if commit]
+
+
 def processor(benchmark: str, content: Mapping[str, Any]) -> str:
-    """Return the line that says what one benchmark was measured on."""
-    return f"On {content['origins'][benchmark]['machine']['processor']}:"
-
-
-def _different(values: Iterable[Any]) -> list[Any]:
-    found: list[Any] = []
-    for value in values:
-        if value not in found:
-            found.append(value)
-    return found
+    """Return the line that says what one benchmark was measured on, and whether in earnest."""
+    line = f"On {content['origins'][benchmark]['machine']['processor']}:"
+    return f"{QUICK}\n\n{line}" if content["settings"]["quick"] else line
 
 
 def mark(name: str) -> str:

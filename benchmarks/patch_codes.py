@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 from pathlib import Path
 from typing import Optional
 
@@ -11,9 +12,12 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from tripletnet.codes_file import EncodedImages, read_codes, write_codes
 from tripletnet.data import load_cifar10
-from tripletnet.files import PathLike, cache_folder
+from tripletnet.errors import InputError
+from tripletnet.files import PathLike, absolute, cache_folder
 
 PATCH, STRIDE, FILTERS = 6, 2, 256
+#: Whose codes they are where nothing else is said.
+PATCHES = "patches of CIFAR-10's images"
 
 
 class PatchEncoder:
@@ -83,9 +87,10 @@ def patch_codes(
 
 def stored_patch_codes(root: Optional[PathLike] = None) -> tuple[EncodedImages, EncodedImages]:
     """Return the same, from files in the user's cache if they have been made before: 250 MB."""
-    paths = [
-        cache_folder() / "benchmarks" / f"patch-codes-{part}.npz" for part in ("train", "test")
-    ]
+    # another copy of the images has other codes
+    copy = f"-{hashlib.sha256(str(absolute(root)).encode()).hexdigest()[:8]}" if root else ""
+    folder = cache_folder() / "benchmarks"
+    paths = [folder / f"patch-codes-{part}{copy}.npz" for part in ("train", "test")]
     if not all(path.exists() for path in paths):
         for path, codes in zip(paths, patch_codes(root)):
             write_codes(path, codes)
@@ -109,10 +114,51 @@ def add_code_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", type=Path, help="where CIFAR-10 lies, for codes of patches")
 
 
-def chosen_codes(options: argparse.Namespace) -> tuple[EncodedImages, EncodedImages]:
-    """Return the codes of the files named, or those of patches of CIFAR-10's images."""
-    if getattr(options, "quick", False):
+def whose_codes(options: argparse.Namespace, both: bool = True) -> str:
+    """Return whose codes the options choose, for people and for the settings of a contest.
+
+    Raises
+    ------
+    InputError
+        If --train is given without --test, or, where `both` are needed, the other way round.
+    """
+    files = [absolute(file) for file in (options.train, options.test) if file is not None]
+    if len(files) == 1 and (both or options.test is None):
+        lacking, given = ("--train", "--test") if options.train is None else ("--test", "--train")
+        raise InputError(f"{given} {files[0]}: give {lacking} as well")
+    if options.quick:
+        return "noise"
+    if files:
+        return " and ".join(map(str, files))
+    return PATCHES if options.root is None else f"{PATCHES} in {absolute(options.root)}"
+
+
+def code_settings(
+    options: argparse.Namespace, both: bool = True
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the settings that tell whose codes a contest has, and those of older results."""
+    whose = whose_codes(options, both)
+    return {"codes_of": whose}, {"codes_of": whose if options.quick else PATCHES}
+
+
+def chosen_codes(
+    options: argparse.Namespace,
+) -> tuple[Optional[EncodedImages], EncodedImages]:
+    """Return the codes of the files named, or those of patches of CIFAR-10's images.
+
+    Those of training are None where --test alone is given.
+    """
+    if options.quick:
         return noise_codes(600), noise_codes(300)
-    if options.train is None or options.test is None:
+    if options.test is None:
         return stored_patch_codes(options.root)
-    return read_codes(options.train), read_codes(options.test)
+    return None if options.train is None else _labelled(options.train), _labelled(options.test)
+
+
+def _labelled(path: Path) -> EncodedImages:
+    codes = read_codes(path)
+    if codes.labels is None:
+        raise InputError(
+            f"{path}: has no labels, by which codes are judged: give codes with labels"
+        )
+    return codes

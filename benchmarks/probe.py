@@ -5,10 +5,11 @@
                                [--train FILE --test FILE] [--json FILE]
 
 Without --train and --test the codes are those of patches of CIFAR-10's images, of 1,024 numbers.
-LinearSVC solves the primal problem, as by default where there are more codes than numbers in one,
-and the dual. The objectives are computed anew from each solution, in double precision: the worst
-class's and the sum over the classes, relative to the former's. One round of 50,000 codes takes
-LinearSVC some two minutes, so that they have --long-rounds.
+LinearSVC solves the primal problem, and the dual, which it takes by default where there are fewer
+codes than numbers in one. It has one thread, ours all. The objectives are computed anew from each
+solution, in double precision: the worst class's and the sum over the classes, relative to the
+primal one's. One round of 50,000 codes takes LinearSVC some two minutes, so that they have
+--long-rounds.
 """
 
 from __future__ import annotations
@@ -21,16 +22,21 @@ from typing import Any
 import numpy as np
 from sklearn.svm import LinearSVC
 
-from benchmarks.command import run_benchmark
+from benchmarks.command import positive, run_benchmark
 from benchmarks.contest import Contest, Work
-from benchmarks.patch_codes import add_code_options, chosen_codes
+from benchmarks.patch_codes import add_code_options, chosen_codes, code_settings
 from tripletnet.codes_file import EncodedImages
 from tripletnet.errors import InputError
 from tripletnet.evaluation import SVMProbe
 
-OURS, RIVAL, DUAL = "SVMProbe", "LinearSVC", "LinearSVC, dual"
+OURS, PRIMAL, DUAL = "SVMProbe", "LinearSVC, primal", "LinearSVC, dual"
 CODES = [1_000, 5_000, 50_000]
 LONG = 20_000  # more codes than these take long
+LONG_ROUNDS = 1
+NOTE = (
+    "LinearSVC has one thread; by default it takes the dual where there are fewer codes than "
+    "numbers in one, else the primal."
+)
 
 
 def objective(svm: Any, data: EncodedImages) -> np.ndarray:
@@ -56,11 +62,12 @@ def first(count: int, data: EncodedImages) -> EncodedImages:
 def prepare(C: float, count: int, options: argparse.Namespace) -> Work:
     """Return both fits, and what compares their solutions."""
     train, test = chosen_codes(options)
+    assert train is not None
     train = first(count, train)
     alike = {"C": C, "tol": 1e-4, "intercept_scaling": 1, "max_iter": 10_000}
     svms = {
         OURS: SVMProbe(C=C),
-        RIVAL: LinearSVC(dual=False, **alike),
+        PRIMAL: LinearSVC(dual=False, **alike),
         DUAL: LinearSVC(dual=True, **alike),
     }
 
@@ -72,8 +79,8 @@ def prepare(C: float, count: int, options: argparse.Namespace) -> Work:
     def figures() -> dict[str, Any]:
         values = {name: objective(svm, train) for name, svm in svms.items()}
         accuracy = {name: svm.score(test.codes, test.labels) for name, svm in svms.items()}
-        worst = float((values[OURS] / values[RIVAL] - 1).max())
-        total = float(values[OURS].sum() / values[RIVAL].sum() - 1)
+        worst = float((values[OURS] / values[PRIMAL] - 1).max())
+        total = float(values[OURS].sum() / values[PRIMAL].sum() - 1)
         return {
             "objective": {name: value.tolist() for name, value in values.items()},
             "accuracy": accuracy,
@@ -87,8 +94,11 @@ def prepare(C: float, count: int, options: argparse.Namespace) -> Work:
 def contests(options: argparse.Namespace) -> list[Contest]:
     """Return one contest for each number of codes and each C."""
     found = []
+    whose, formerly = code_settings(options)
+    note = f"Codes of {whose['codes_of']}. {NOTE}"
     for count in [600] if options.quick else options.codes:
         long = count > LONG
+        rounds = {"long_rounds": options.long_rounds} if long else {}
         for C in options.C:
             contest = Contest(
                 name=f"probe/{count} C={C:g}",
@@ -97,8 +107,9 @@ def contests(options: argparse.Namespace) -> list[Contest]:
                 prepare=partial(prepare, C, count, options),
                 reading="time",
                 rounds=options.long_rounds if long else None,
-                note="Fewer rounds, as LinearSVC takes minutes in each." if long else "",
-                settings={"codes": count, "C": C},
+                note=f"{note} Fewer rounds, as LinearSVC takes minutes in each." if long else note,
+                settings={"codes": count, "C": C, **whose, **rounds},
+                formerly={**formerly, **({"long_rounds": LONG_ROUNDS} if long else {})},
             )
             found.append(contest)
     return found
@@ -110,12 +121,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--C", type=float, nargs="+", default=[0.1], help="default: 0.1")
     add(
         "--codes",
-        type=int,
+        type=positive,
         nargs="+",
-        default=[1_000, 5_000, 50_000],
-        help="default: 1000 5000 50000",
+        default=CODES,
+        help=f"default: {' '.join(map(str, CODES))}",
     )
-    add("--long-rounds", type=int, default=1, help=f"of more than {LONG:,} codes (default: 1)")
+    add(
+        "--long-rounds",
+        type=positive,
+        default=LONG_ROUNDS,
+        help=f"of more than {LONG:,} codes (default: %(default)s)",
+    )
     add_code_options(parser)
 
 

@@ -20,9 +20,8 @@ from unittest import mock
 
 import numpy as np
 
-from benchmarks.command import run_benchmark
+from benchmarks.command import positive, run_benchmark
 from benchmarks.contest import Contest, Work
-from tripletnet.commands.learnt_from import DEFAULTS
 from tripletnet.data.batches import AHEAD, assemble
 from tripletnet.data.cifar10 import load_cifar10
 from tripletnet.data.examples import Examples
@@ -30,6 +29,7 @@ from tripletnet.data.sampling import UniformSampler
 from tripletnet.data.view_set import ViewSet
 from tripletnet.losses import AllTriplets, BatchLoss, NTXent, RandomTriplets
 from tripletnet.networks import get_network
+from tripletnet.presets import DEFAULTS
 from tripletnet.training.callbacks import Callback, StepResult
 from tripletnet.training.config import TrainingConfig
 from tripletnet.training.trainer import Trainer
@@ -139,7 +139,9 @@ def contests(options: argparse.Namespace) -> list[Contest]:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Describe the options of this benchmark."""
-    parser.add_argument("--batch", type=int, default=384, help="about how many images a batch has")
+    parser.add_argument(
+        "--batch", type=positive, default=384, help="about how many images a batch has"
+    )
     parser.add_argument("--only", choices=list(KINDS), help="one of the three")
 
 

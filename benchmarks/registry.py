@@ -15,7 +15,8 @@ class Benchmark:
         Its own options.
     section : str
         What turns its results into the page's section: ``"module:function"``, called as
-        ``section(name, results, command, images)`` with the folder of the page's images.
+        ``section(name, results, command, page)`` with the path of the page, beside which is the
+        folder of its images.
     """
 
     arguments: tuple[str, ...] = ()

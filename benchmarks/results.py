@@ -15,8 +15,8 @@ import numpy as np
 
 from tripletnet.errors import InputError
 from tripletnet.files import read_json, write_json
-from tripletnet.processor import processor_name
-from tripletnet.runtime import threads, versions
+from tripletnet.processor import processor_name, threads
+from tripletnet.runtime import versions
 
 #: What rivals are installed as.
 PACKAGES = (
@@ -41,6 +41,8 @@ class Result:
         against.
     sgemm : list of float, optional
         The speed of the machine's matrix product in the same rounds, in GFLOP/s.
+    revision : str, optional
+        The commit that was measured, see :func:`revision`.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Result:
     settings: Mapping[str, Any] = field(default_factory=dict)
     gflop: Optional[float] = None
     sgemm: Optional[list[float]] = None
+    revision: Optional[str] = None
 
     @property
     def benchmark(self) -> str:
@@ -132,6 +135,21 @@ def origin() -> dict[str, Any]:
     return {"machine": machine(), "versions": all_versions(), "revision": revision()}
 
 
+def check_same_origin(stored: Mapping[str, Any], here: Mapping[str, Any], what: str) -> None:
+    """Raise InputError if `what` is stored was measured on another machine or other versions.
+
+    What is not stored of the origin, as older stores lack it, is not compared.
+    """
+    there = {**stored.get("machine", {}), **stored["versions"]}
+    ours = {**here["machine"], **here["versions"]}
+    differ = [name for name in there if there[name] != ours.get(name)]
+    if differ:
+        told = ", ".join(f"{name} {there[name]}, here {ours.get(name)}" for name in differ)
+        raise InputError(
+            f"{what} was measured elsewhere ({told}): go on there, or give another file"
+        )
+
+
 class Store:
     """The results in a file: those that are there are not measured again.
 
@@ -199,9 +217,14 @@ class Store:
         self._content["results"][result.name] = asdict(result)
         write_json(self.path, self._content)
 
-    def check_settings(self, contest: str, settings: Mapping[str, Any]) -> None:
-        """Raise InputError if the stored result of a contest is of other sizes."""
-        stored = self._content["results"][contest]["settings"]
+    def check_settings(
+        self, contest: str, settings: Mapping[str, Any], formerly: Mapping[str, Any]
+    ) -> None:
+        """Raise InputError if the stored result of a contest is of other settings.
+
+        Those of `formerly` are what a stored result is of that does not tell them.
+        """
+        stored = {**formerly, **self._content["results"][contest]["settings"]}
         asked = json.loads(json.dumps(dict(settings)))
         if stored != asked:
             raise InputError(
@@ -211,40 +234,64 @@ class Store:
     def check_origin(self, contest: str) -> None:
         """Raise InputError if other contests of its benchmark were measured elsewhere."""
         benchmark = benchmark_of(contest)
-        stored, here = self._content["origins"].get(benchmark), origin()
-        if stored is None:
-            return
-        there = {**stored["machine"], **stored["versions"]}
-        ours = {**here["machine"], **here["versions"]}
-        if there == ours:
-            return
-        differ = [name for name in {**there, **ours} if there.get(name) != ours.get(name)]
-        told = ", ".join(f"{name} {there.get(name)}, here {ours.get(name)}" for name in differ)
-        raise InputError(
-            f"{self.path}: a part of {benchmark} was measured elsewhere ({told}): go on there, or "
-            "give another file"
-        )
+        stored = self._content["origins"].get(benchmark)
+        if stored is not None:
+            check_same_origin(stored, origin(), f"{self.path}: a part of {benchmark}")
 
-    def is_finished(self, benchmark: str, arguments: Sequence[str] = ()) -> bool:
-        """Return whether all of a benchmark's results are there, with its arguments."""
-        return self._content["finished"].get(benchmark) == list(arguments)
+    def arguments_of(self, benchmark: str) -> Optional[list[str]]:
+        """Return the arguments of which all of a benchmark's results are there; None: not all."""
+        arguments: Optional[list[str]] = self._content["finished"].get(benchmark)
+        return arguments
 
     def finish(self, benchmark: str, arguments: Sequence[str] = ()) -> None:
-        """Note that all of a benchmark's results are there."""
+        """Note that all of a benchmark's results are there, and drop what was set aside of it."""
         self._read()
         self._content["failed"].pop(benchmark, None)
         self._content["finished"][benchmark] = list(arguments)
+        self._take_set_aside(benchmark)
         write_json(self.path, self._content)
 
-    def forget(self, benchmark: str) -> None:
-        """Take out all that is stored of a benchmark, so that it is measured again."""
+    def set_aside(self, benchmark: str) -> None:
+        """Set aside all that is stored of a benchmark, so that it is measured again.
+
+        It is kept in the file until the new results are finished. Of a benchmark that is set aside
+        already what was measured since is dropped.
+        """
         self._read()
-        results = self._content["results"]
-        for name in [name for name in results if benchmark_of(name) == benchmark]:
-            del results[name]
-        for part in ("origins", "finished", "failed"):
-            self._content[part].pop(benchmark, None)
+        taken = self._take(benchmark)
+        if taken["results"]:
+            self._content.setdefault("set_aside", {}).setdefault(benchmark, taken)
         write_json(self.path, self._content)
+
+    def put_back(self, benchmark: str) -> bool:
+        """Put what was set aside of a benchmark in the place of what is there; was there any?"""
+        self._read()
+        kept = self._take_set_aside(benchmark)
+        if kept is None:
+            return False
+        self._take(benchmark)
+        self._content["results"].update(kept.pop("results"))
+        for part, value in kept.items():
+            self._content[part][benchmark] = value
+        write_json(self.path, self._content)
+        return True
+
+    def _take(self, benchmark: str) -> dict[str, Any]:
+        """Take out all that is stored of a benchmark."""
+        results = self._content["results"]
+        names = [name for name in results if benchmark_of(name) == benchmark]
+        taken: dict[str, Any] = {"results": {name: results.pop(name) for name in names}}
+        for part in ("origins", "finished", "failed"):
+            if benchmark in self._content[part]:
+                taken[part] = self._content[part].pop(benchmark)
+        return taken
+
+    def _take_set_aside(self, benchmark: str) -> Optional[dict[str, Any]]:
+        every = self._content.get("set_aside", {})
+        kept: Optional[dict[str, Any]] = every.pop(benchmark, None)
+        if not every:
+            self._content.pop("set_aside", None)
+        return kept
 
     def fail(self, benchmark: str, reason: str) -> None:
         """Note why a benchmark could not be finished."""

@@ -20,6 +20,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.command import check_ended, positive
+from tripletnet.command import CommandParser, add_seed, run_command
+
 
 def train(data: str, out: Path, images: int, *options: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tripletnet", "train", data, "--out", str(out)]
@@ -31,8 +34,7 @@ def train(data: str, out: Path, images: int, *options: str) -> subprocess.Popen[
 
 def finish(process: subprocess.Popen[str]) -> None:
     _, error = process.communicate()
-    if process.returncode:
-        sys.exit(f"the run failed: {error}")
+    check_ended(process.returncode, error)
 
 
 def parameters(run: Path) -> str:
@@ -45,13 +47,20 @@ def steps_done(run: Path) -> int:
     return max(steps, default=0)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", nargs="?", default="digits", help="what train takes as DATA")
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--images", type=int, default=4000, help="the length of the run")
-    parser.add_argument("--seed", type=int, default=0, help="decides the moments")
-    options = parser.parse_args()
+def parser() -> CommandParser:
+    options = CommandParser(
+        "python -m benchmarks.resume_after_kill", description=__doc__.splitlines()[0]
+    )
+    add = options.add_argument
+    add("data", nargs="?", default="digits", help="what train takes as DATA")
+    add("--kills", type=positive, default=20)
+    add("--images", type=positive, default=4000, help="the length of the run")
+    add_seed(options)
+    return options
+
+
+def main(options: argparse.Namespace) -> int:
+    """Return 1 if a run ended with other bits."""
     draw = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as folder:
         alone = Path(folder) / "alone"
@@ -79,8 +88,8 @@ def main() -> None:
                 flush=True,
             )
     print(json.dumps({"kills": options.kills, "identical": same}))
-    sys.exit(same != options.kills)
+    return int(same != options.kills)
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main, parser())

@@ -7,7 +7,8 @@ The calculator is asked for the same figures and nothing else (no clustering). F
 precision of whole rankings it needs some 65 bytes for each pair of codes, 7 GB for 10,000; ours
 always judges whole rankings, in blocks of 128 MB. Without that figure the calculator may stop at
 the first R of each ranking, which is told, too. Of 50,000 codes only the first 1,000 are queries,
-as whole rankings of all would take it 160 GB. The figures that both give must agree to 1e-6.
+as whole rankings of all would take it 160 GB. The figures that both give must agree to 1e-6. The
+codes are those of --test as far as there are as many, else those of --train.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from typing import Any, Callable
 
 import numpy as np
 
-from benchmarks.command import run_benchmark
+from benchmarks.command import positive, run_benchmark
 from benchmarks.contest import Contest, Work
 from benchmarks.memory import forget_peak, held
-from benchmarks.patch_codes import add_code_options, chosen_codes
+from benchmarks.patch_codes import add_code_options, chosen_codes, code_settings
 from benchmarks.rivals import make_all, require, threads
 from tripletnet.codes_file import EncodedImages
 from tripletnet.errors import InputError
@@ -79,17 +80,18 @@ def calculator(data: EncodedImages, queries: int, whole: bool) -> Judge:
 def prepare(count: int, queries: int, options: argparse.Namespace) -> Work:
     """Return all that judge, and what compares their figures."""
     train, test = chosen_codes(options)
-    data = test if count <= len(test) else train
+    data = test if train is None or count <= len(test) else train
     assert data.labels is not None
     if count > len(data):
-        raise InputError(f"--codes {count}: there are {len(data):,}: give no more")
+        or_more = ", or --train" if train is None else ""
+        raise InputError(f"--codes {count}: there are {len(data):,}: give no more{or_more}")
     data = EncodedImages(data.codes[:count], data.labels[:count])
     makers: dict[str, Callable[[], Judge]] = {
-        OURS: lambda: partial(ours, data, queries),
         FIRST_R: lambda: calculator(data, queries, whole=False),
         WHOLE: lambda: calculator(data, queries, whole=True),
     }
-    judges, left_out = make_all(makers)
+    rivals, left_out = make_all(makers)
+    judges = {OURS: partial(ours, data, queries), **rivals}
     figures: dict[str, Mapping[str, float]] = {}
     peaks: dict[str, float] = {}
 
@@ -120,6 +122,7 @@ def prepare(count: int, queries: int, options: argparse.Namespace) -> Work:
 def contests(options: argparse.Namespace) -> list[Contest]:
     """Return one contest for each number of codes."""
     found = []
+    whose, formerly = code_settings(options, both=False)
     for count in [300] if options.quick else options.codes:
         queries = count if count <= ALL_QUERIES else min(count, options.queries)
         some = f", {queries:,} of them queries" if queries < count else ""
@@ -130,8 +133,10 @@ def contests(options: argparse.Namespace) -> list[Contest]:
             unit="seconds",
             prepare=partial(prepare, count, queries, options),
             reading="time",
-            note=f"As queries all codes would take the calculator {needed:.0f} GB." if some else "",
-            settings={"codes": count, "queries": queries},
+            note=f"Codes of {whose['codes_of']}."
+            + f" As queries all codes would take the calculator {needed:.0f} GB." * bool(some),
+            settings={"codes": count, "queries": queries, **whose},
+            formerly=formerly,
         )
         found.append(contest)
     return found
@@ -140,8 +145,8 @@ def contests(options: argparse.Namespace) -> list[Contest]:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Describe the options of this benchmark."""
     add = parser.add_argument
-    add("--codes", type=int, nargs="+", default=[10_000, 50_000], help="default: 10000 50000")
-    add("--queries", type=int, default=1_000, help="of more than 10,000 codes (default: 1000)")
+    add("--codes", type=positive, nargs="+", default=[10_000, 50_000], help="default: 10000 50000")
+    add("--queries", type=positive, default=1_000, help="of more than 10,000 codes (default: 1000)")
     add_code_options(parser)
 
 

@@ -38,7 +38,10 @@ def require(*packages: str) -> list[Any]:
 def make_all(
     makers: Mapping[str, Callable[[], Made]],
 ) -> tuple[dict[str, Made], dict[str, str]]:
-    """Make those that can be made; return them, and why each of the others is left out.
+    """Make those rivals that can be made; return them, and why each of the others is left out.
+
+    One that breaks is left out as well: the others' figures are not to be lost for it. Ours is no
+    rival: it is not to be made here, as it may not break unnoticed.
 
     Those with bf16 in their names are left out where the processor has no units for it: they take
     twenty times as long as in fp32, and nobody would run them so.
@@ -55,6 +58,9 @@ def make_all(
             made[name] = make()
         except LeftOut as reason:
             left_out[name] = str(reason)
+        except Exception as error:  # whatever another library raises
+            said = (str(error).strip().splitlines() or ["no message"])[0]
+            left_out[name] = f"it does not work here ({type(error).__name__}: {said[:200]})"
     return made, left_out
 
 
@@ -79,7 +85,7 @@ TORCH_WAYS: dict[str, dict[str, Any]] = {
 
 def threads() -> int:
     """Return how many threads MXNet was given, and so every rival is."""
-    from tripletnet import runtime
+    from tripletnet import processor
     from tripletnet.backend import mx  # noqa: F401  # sets the number where nobody has
 
-    return runtime.threads()
+    return processor.threads()

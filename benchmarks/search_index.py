@@ -28,21 +28,26 @@ from typing import Any, Callable, Optional
 
 import numpy as np
 
+from benchmarks.command import positive
 from benchmarks.memory import held
 from benchmarks.turns import alternate, spread
 from tripletnet.codes_file import EncodedImages
+from tripletnet.command import CommandParser, run_command
 from tripletnet.commands.index import parse_size
 from tripletnet.data import load_cifar10
+from tripletnet.errors import InputError
 from tripletnet.files import write_json
+from tripletnet.processor import usable_cores
 from tripletnet.retrieval.encode import encode
 from tripletnet.retrieval.index import Index
 from tripletnet.retrieval.index_store import load_faiss
 from tripletnet.runs import load_run, read_description
-from tripletnet.runtime import usable_cores, versions
+from tripletnet.runtime import versions
 
 OURS, FAISS = "tripletnet", "FAISS directly"
 NOISE = 0.1  # length of the noise beside the code's own, 1
 BATCH, K, RECALL_QUERIES, BLOCK = 1024, 10, 200, 16_384
+QUERIES = 10_000  # the test images
 SLOT_SECONDS = 0.2  # short, so that what else a machine does falls on both alike
 
 
@@ -156,26 +161,35 @@ def measure(
     return figures
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--run", type=Path, required=True, help="a run folder")
-    parser.add_argument("--codes", type=int, default=10_000, metavar="N", help="default: 10000")
-    parser.add_argument(
+def _rounds(text: str) -> int:
+    return 0 if text == "0" else positive(text)  # with 0 it only makes the codes
+
+
+def parser() -> CommandParser:
+    options = CommandParser(
+        "python -m benchmarks.search_index", description=__doc__.splitlines()[0]
+    )
+    add = options.add_argument
+    add("--run", type=Path, required=True, help="a run folder")
+    add("--codes", type=positive, default=10_000, metavar="N", help="default: 10000")
+    add(
         "--memory",
         type=parse_size,
         nargs="+",
         default=[parse_size("6GB"), parse_size("2GB"), parse_size("500MB")],
         help="default: 6GB 2GB 500MB",
     )
-    parser.add_argument(
-        "--batch", type=int, default=BATCH, help="queries at once (default: %(default)s)"
-    )
-    parser.add_argument("--rounds", type=int, default=25, help="how often each gets its turn")
-    parser.add_argument("--data", metavar="FOLDER", help="where CIFAR-10 lies")
-    parser.add_argument("--work", type=Path, metavar="FOLDER", help="keeps the codes")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write every figure there")
-    options = parser.parse_args()
+    add("--batch", type=positive, default=BATCH, help="queries at once (default: %(default)s)")
+    add("--rounds", type=_rounds, default=25, help="how often each gets its turn")
+    add("--data", metavar="FOLDER", help="where CIFAR-10 lies")
+    add("--work", type=Path, metavar="FOLDER", help="keeps the codes")
+    add("--json", type=Path, metavar="FILE", help="also write every figure there")
+    return options
 
+
+def main(options: argparse.Namespace) -> None:
+    if options.batch > QUERIES:
+        raise InputError(f"--batch {options.batch}: there are {QUERIES:,} queries: give no more")
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         place = options.work or Path(folder)
@@ -193,4 +207,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main, parser())

@@ -11,10 +11,12 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
+
+from benchmarks.command import positive, run_child
+from tripletnet.command import CommandParser, run_command
 
 STEPS = """
 import json, sys, time
@@ -36,23 +38,22 @@ print(json.dumps({b[0]: b[1] - a[1] for a, b in zip(marks, marks[1:])}))
 """
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("index", type=Path)
-    parser.add_argument("picture", type=Path)
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
+def parser() -> CommandParser:
+    options = CommandParser("python -m benchmarks.search_time", description=__doc__.splitlines()[0])
+    options.add_argument("index", type=Path)
+    options.add_argument("picture", type=Path)
+    options.add_argument("--rounds", type=positive, default=5)
+    return options
+
+
+def main(options: argparse.Namespace) -> None:
     names = [str(options.index), str(options.picture)]
     totals, steps = [], []
     for _ in range(options.rounds):
         start = time.perf_counter()
-        command = [sys.executable, "-m", "tripletnet", "search", *names]
-        subprocess.run(command, check=True, capture_output=True)
+        run_child([sys.executable, "-m", "tripletnet", "search", *names])
         totals.append(time.perf_counter() - start)
-        done = subprocess.run(
-            [sys.executable, "-c", STEPS, *names], check=True, capture_output=True, text=True
-        )
-        steps.append(json.loads(done.stdout))
+        steps.append(json.loads(run_child([sys.executable, "-c", STEPS, *names])))
     median = {name: statistics.median(step[name] for step in steps) for name in steps[0]}
     whole = statistics.median(totals)
     print(f"{whole:7.3f} s  the whole command ({min(totals):.3f} to {max(totals):.3f})")
@@ -62,4 +63,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main, parser())

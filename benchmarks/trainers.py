@@ -14,6 +14,7 @@ import numpy as np
 from benchmarks.encoders import not_compiled, torch_runner
 from benchmarks.rivals import TORCH_WAYS, make_all, named, require
 from tripletnet.backend import mx
+from tripletnet.errors import InputError
 from tripletnet.losses import RandomTriplets
 from tripletnet.networks import EncoderBlock
 from tripletnet.training.bf16 import has_bf16_units
@@ -25,6 +26,19 @@ from tripletnet.training.tracing import traced_in
 Step = Callable[[np.ndarray], Callable[[], float]]
 
 LEARNING_RATE, MARGIN = 0.01, 1.0
+
+
+def of_triplets(batch: int) -> int:
+    """Return how many of the images of `--batch` make whole triplets.
+
+    Raises
+    ------
+    InputError
+        If there is not one.
+    """
+    if batch < 3:
+        raise InputError(f"--batch {batch}: a triplet is three images: give 3 or more")
+    return batch - batch % 3
 
 
 def precisions() -> tuple[str, ...]:

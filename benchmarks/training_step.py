@@ -16,11 +16,18 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks.command import run_benchmark
+from benchmarks.command import positive, run_benchmark
 from benchmarks.contest import Contest, Work
 from benchmarks.encoders import draw_pixels, our_network
 from benchmarks.multiply_adds import training_multiply_adds
-from benchmarks.trainers import Step, check_same_losses, our_step, precisions, rival_steps
+from benchmarks.trainers import (
+    Step,
+    check_same_losses,
+    of_triplets,
+    our_step,
+    precisions,
+    rival_steps,
+)
 
 WARM_UP, STEPS = 1, 5  # a turn
 
@@ -28,7 +35,7 @@ WARM_UP, STEPS = 1, 5  # a turn
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Describe --network and --batch, which encoding takes, too."""
     parser.add_argument("--network", nargs="+", default=["article"], metavar="NAME")
-    parser.add_argument("--batch", type=int, default=384, help="images a batch (default: 384)")
+    parser.add_argument("--batch", type=positive, default=384, help="images a batch (default: 384)")
 
 
 def speed(step: Step, pixels: np.ndarray) -> float:
@@ -60,8 +67,7 @@ def prepare(name: str, precision: str, batch: int) -> Work:
 
 def contests(options: argparse.Namespace) -> list[Contest]:
     """Return one contest for each network and precision."""
-    batch = 24 if options.quick else options.batch
-    batch -= batch % 3  # three images a triplet
+    batch = 24 if options.quick else of_triplets(options.batch)
     return [
         Contest(
             name=f"training_step/{name}-{precision}",

@@ -16,8 +16,10 @@ from typing import Callable
 
 import numpy as np
 
+from benchmarks.command import positive
 from benchmarks.turns import alternate, spread
 from tripletnet.backend import mx
+from tripletnet.command import CommandParser, run_command
 from tripletnet.losses import AllTriplets
 from tripletnet.losses.batch_statistics import BatchStatistics
 from tripletnet.networks import TripletCNN, WithNorms
@@ -77,11 +79,14 @@ def telling(batch: int) -> Callable[[], float]:
     return turn
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15, help="how often each gets its turn")
-    parser.add_argument("--batch", type=int, default=192, help="images a batch")
-    options = parser.parse_args()
+def parser() -> CommandParser:
+    options = CommandParser("python -m benchmarks.watching", description=__doc__.splitlines()[0])
+    options.add_argument("--rounds", type=positive, default=15, help="how often each gets its turn")
+    options.add_argument("--batch", type=positive, default=192, help="images a batch")
+    return options
+
+
+def main(options: argparse.Namespace) -> None:
     slots = {
         "step": training(options.batch, watched=False),
         "watched step": training(options.batch, watched=True),
@@ -96,4 +101,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main, parser())

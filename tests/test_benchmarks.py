@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import subprocess
@@ -14,10 +15,11 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import results
+from benchmarks.command import benchmark_parser
 from benchmarks.contest import Contest, Work
 from benchmarks.growth import axes, contests, name_of
 from benchmarks.growth_plots import section as growth_section
-from benchmarks.page import as_markdown, check_marks, mark, origins, put_between
+from benchmarks.page import as_markdown, check_marks, mark, origins, processor, put_between
 from benchmarks.registry import BENCHMARKS
 from benchmarks.results import Result, Store
 from benchmarks.rivals import LeftOut, make_all, require
@@ -25,6 +27,7 @@ from tripletnet.errors import InputError
 from tripletnet.training import bf16
 
 ROOT = Path(__file__).parents[1]
+REAL_POPEN = subprocess.Popen
 SETTINGS = {"rounds": 3, "quick": True}
 
 
@@ -85,17 +88,65 @@ def test_results_are_kept_and_not_mixed_with_those_of_other_settings(tmp_path):
     assert again.results == [result()]
     assert "epoch/article" in again
     assert "epoch/other" not in again
-    assert again.is_finished("epoch")
-    assert not again.is_finished("epoch", ["--network", "another"])
-    assert not again.is_finished("probe")
-    again.check_settings("epoch/article", {})
+    assert again.arguments_of("epoch") == []
+    assert again.arguments_of("probe") is None
+    again.check_settings("epoch/article", {}, {})
     with pytest.raises(InputError, match="give another file"):
-        again.check_settings("epoch/article", {"batch": 7})
+        again.check_settings("epoch/article", {"batch": 7}, {})
+    again.check_settings("epoch/article", {"batch": 7}, {"batch": 7})  # as it was, but not told
+    with pytest.raises(InputError, match="give another file"):
+        again.check_settings("epoch/article", {"batch": 8}, {"batch": 7})
     store.add(result(name="mining/step"))  # which the second one does not know of
-    again.forget("epoch")
+    again.set_aside("epoch")
     assert [found.name for found in Store(path, SETTINGS).results] == ["mining/step"]
     with pytest.raises(InputError, match="give the same options or another file"):
         Store(path, {**SETTINGS, "rounds": 5})
+
+
+def test_what_is_set_aside_is_kept_until_the_new_results_are_whole(tmp_path):
+    path = tmp_path / "results.json"
+    store = Store(path, SETTINGS)
+    old, new = result(revision="old"), result(revision="new")
+    store.add(old)
+    store.finish("epoch", ["--batch", "3"])
+    before = json.loads(path.read_text())
+    store.set_aside("epoch")
+    store.add(new)
+    store.set_aside("epoch")  # the old ones are still kept, not what was measured since
+    assert Store(path, SETTINGS).results == []
+    store.add(new)
+    assert store.put_back("epoch")
+    assert json.loads(path.read_text()) == before
+    assert not store.put_back("epoch")
+    store.set_aside("epoch")
+    store.add(new)
+    store.finish("epoch")
+    assert not Store(path, SETTINGS).put_back("epoch")
+    assert Store(path, SETTINGS).results == [new]
+
+
+def test_a_benchmark_of_several_commits_tells_all_of_them(tmp_path, monkeypatch):
+    store = Store(tmp_path / "results.json", SETTINGS)
+    monkeypatch.setattr(results, "revision", lambda: "aaaaaaa")
+    store.add(result(name="epoch/one", revision="aaaaaaa"))
+    assert "(commit aaaaaaa)" in origins(store.content)
+    assert "dirty" not in origins(store.content)
+    store.add(result(name="epoch/two", revision="bbbbbbb-dirty"))
+    text = origins(store.content)
+    assert "(commits aaaaaaa, bbbbbbb-dirty)" in text
+    assert text.endswith("`-dirty`: with changes that were not committed.")
+    older = json.loads(json.dumps(store.content))
+    for stored in older["results"].values():  # which had the commit of their benchmark alone
+        del stored["revision"]
+    assert "(commit aaaaaaa)" in origins(older)
+
+
+def test_tiny_sizes_say_on_the_page_that_they_mean_nothing(tmp_path):
+    for quick in (True, False):
+        store = Store(tmp_path / f"{quick}.json", {**SETTINGS, "quick": quick})
+        store.add(result())
+        for text in (origins(store.content), processor("epoch", store.content)):
+            assert ("the figures mean nothing" in text) == quick
 
 
 def test_a_benchmark_is_of_one_machine_and_the_page_tells_which(tmp_path, monkeypatch):
@@ -171,13 +222,22 @@ def test_a_rival_that_is_missing_is_left_out_by_name():
     def broken() -> str:
         raise LeftOut("it does not work here")
 
+    def broken_otherwise() -> str:
+        raise AttributeError("no such thing\nas that")
+
     made, left_out = make_all(
-        {"here": lambda: "it", "away": lambda: require("no_such_package")[0], "broken": broken}
+        {
+            "here": lambda: "it",
+            "away": lambda: require("no_such_package")[0],
+            "broken": broken,
+            "broken otherwise": broken_otherwise,
+        }
     )
     assert made == {"here": "it"}
     assert left_out == {
         "away": 'no_such_package is not installed: pip install ".[bench]"',
         "broken": "it does not work here",
+        "broken otherwise": "it does not work here (AttributeError: no such thing)",
     }
 
 
@@ -197,9 +257,10 @@ def test_growth_is_drawn_from_its_cells(tmp_path):
         )
         for cell in cells
     ]
-    text = growth_section("growth", measured, "command", tmp_path)
+    text = growth_section("growth", measured, "command", tmp_path / "page.md")
     assert "| 192 | 193; 1,192 MB | 193; 1,192 MB |" in text
-    assert (tmp_path / "growth.png").stat().st_size < 60_000
+    assert "(images/page-growth.png)" in text  # another page has another
+    assert (tmp_path / "images" / "page-growth.png").stat().st_size < 60_000
 
 
 def test_the_command_measures_stores_goes_on_and_writes_the_page(tmp_path):
@@ -219,11 +280,13 @@ def test_the_command_measures_stores_goes_on_and_writes_the_page(tmp_path):
     probe = content["results"]["probe/600 C=0.1"]
     assert {name: len(taken) for name, taken in probe["samples"].items()} == {
         "SVMProbe": 2,
-        "LinearSVC": 2,
+        "LinearSVC, primal": 2,
         "LinearSVC, dual": 2,
     }
     text = page.read_text()
-    assert "| LinearSVC |" in text
+    assert "| LinearSVC, primal |" in text
+    assert "LinearSVC has one thread" in text
+    assert text.count("the figures mean nothing") == 3  # two sections and the overview
     assert 'torch is not installed: pip install ".[bench]"' in text
     assert (tmp_path / "images" / "page.png").exists()
 
@@ -254,9 +317,91 @@ def test_what_is_stored_is_measured_again_only_where_that_is_asked_for(tmp_path,
 
     assert main("--only", "epoch") == 0 and measured == []
     assert main("--only", "epoch", "--again") == 0 and measured == ["epoch"]
-    assert Store(stored, SETTINGS).is_finished("epoch")
+    assert Store(stored, SETTINGS).arguments_of("epoch") == []
     with pytest.raises(InputError, match="--again: name what is to be measured anew"):
         main("--again")
+
+
+def test_a_run_that_is_stopped_or_fails_does_not_lose_what_was_stored(tmp_path, monkeypatch):
+    stored = tmp_path / "results.json"
+    store = Store(stored, SETTINGS)
+    for name in ("epoch", "probe"):
+        store.add(result(name=f"{name}/one", revision="old"))
+        store.finish(name)
+    options = ["--only", "epoch", "probe", "--out", str(stored), "--quick", "--rounds", "3"]
+    ends = iter(["", KeyboardInterrupt(), "status 1: broken"])
+
+    def run(name: str, args: argparse.Namespace) -> str:
+        end = next(ends)
+        if isinstance(end, KeyboardInterrupt):
+            raise end
+        if not end:
+            Store(stored, SETTINGS).add(result(name=f"{name}/one", revision="new"))
+        return end
+
+    monkeypatch.setattr(command, "run", run)
+    monkeypatch.setattr(sys, "argv", ["benchmarks/__main__.py", *options, "--again"])
+    with pytest.raises(KeyboardInterrupt):
+        command.main(command.parser().parse_args(sys.argv[1:]))
+    assert sys.argv[1:] == options  # what is told to go on with
+    # epoch is measured already, and probe, whose turn it is, breaks
+    assert command.main(command.parser().parse_args(options)) == 1
+    assert next(ends, None) is None
+    found = {result.name: result.revision for result in Store(stored, SETTINGS).results}
+    assert found == {"epoch/one": "new", "probe/one": "old"}
+    assert Store(stored, SETTINGS).arguments_of("probe") == []
+    assert Store(stored, SETTINGS).content["failed"] == {}
+
+
+def test_a_page_is_drawn_with_the_arguments_that_it_was_measured_with(
+    tmp_path, monkeypatch, capsys
+):
+    page, stored = tmp_path / "page.md", tmp_path / "results.json"
+    page.write_text("".join(f"{mark(n)}\n<!-- end -->\n" for n in ["overview", "encoding"]))
+    store = Store(stored, SETTINGS)
+    there = {"processor": "Elsewhere", "system": "Linux", "threads": 1}
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(results, "machine", lambda: there)
+        store.add(result(name="encoding/older"))
+    store.finish("encoding", ["--network", "older"])
+    before = stored.read_text()
+    monkeypatch.setattr(command, "run", lambda name, args: pytest.fail("is not to be measured"))
+    options = ["--only", "encoding", "--out", str(stored), "--page", str(page)]
+    options += ["--quick", "--rounds", "3"]
+    assert command.main(command.parser().parse_args(options)) == 0
+    assert stored.read_text() == before
+    assert "`python -m benchmarks.encoding --network older`" in page.read_text()
+    assert "stored already, of --network older: --again" in capsys.readouterr().err
+
+
+def test_why_a_process_was_killed_is_told(monkeypatch):
+    code = (
+        "import os, sys; print('half done', file=sys.stderr, flush=True); os.kill(os.getpid(), 9)"
+    )
+    monkeypatch.setattr(
+        command.subprocess,
+        "Popen",
+        lambda _, **how: REAL_POPEN([sys.executable, "-c", code], **how),
+    )
+    args = command.parser().parse_args(["--out", "none.json"])
+    assert command.run("probe", args) == "killed by signal 9 (out of memory?)"
+
+
+@pytest.mark.parametrize("name", ["benchmarks.json", "benchmarks-xeon.json"])
+def test_the_stored_results_of_this_project_are_those_of_todays_options(name):
+    content = json.loads((ROOT / "docs" / name).read_text())
+    store = Store(ROOT / "docs" / name, content["settings"])
+    seen = set()
+    for benchmark, arguments in content["finished"].items():
+        module = importlib.import_module(f"benchmarks.{benchmark}")
+        parser = benchmark_parser(f"benchmarks.{benchmark}", module.__doc__)
+        getattr(module, "add_options", lambda parser: None)(parser)
+        for contest in module.contests(parser.parse_args(arguments)):
+            if contest.name in store:
+                store.check_settings(contest.name, contest.settings, contest.formerly)
+                seen.add(contest.name)
+    without_units = {name for name in content["results"] if name.endswith("-bf16")}
+    assert seen | without_units == set(content["results"])
 
 
 def test_a_benchmark_that_fails_is_told_and_the_others_go_on(tmp_path, monkeypatch):
