@@ -18,6 +18,7 @@ from tripletnet.codes_file import EncodedImages
 from tripletnet.errors import InputError
 from tripletnet.files import write_json
 from tripletnet.retrieval import index_store
+from tripletnet.retrieval.changes import add_pictures
 from tripletnet.retrieval.index import Index
 from tripletnet.retrieval.index_plan import KINDS, plan_index
 
@@ -102,6 +103,73 @@ def test_recall_of_every_kind(built, codes, kind, least):
     assert recall >= least
     assert built[kind].recall == pytest.approx(recall, abs=0.04)
     assert built[kind].kind == kind
+
+
+def near_each_other(how: str) -> np.ndarray:
+    """Codes whose neighbours are at a ten-thousandth of their squared length, or less."""
+    random = np.random.default_rng(0)
+    noise = random.standard_normal((1000, 256))
+    if how == "far from the origin":
+        return (10 + 0.03 * noise).astype(np.float32)
+    centres = random.standard_normal((10, 256)) if how == "tight classes" else np.ones((1, 256))
+    codes = centres[np.arange(1000) % len(centres)] + 0.003 * noise
+    return (codes / np.linalg.norm(codes, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize("how", ["far from the origin", "nearly one direction", "tight classes"])
+def test_codes_that_are_near_each_other_are_told_apart(how):
+    codes = near_each_other(how)
+    exact = np.array([((codes - q.astype(float)) ** 2).sum(axis=1) for q in codes[:600]])
+    expected = np.sort(exact, axis=1)[:, :10]
+    indexes = {kind: Index.build(encoded(codes), kind=kind) for kind in ("flat", "sq8")}
+    found = indexes["flat"].search(codes[:600])
+    np.testing.assert_allclose(found.distances, expected, rtol=1e-4)
+    np.testing.assert_allclose(np.take_along_axis(exact, found.rows, 1), expected, rtol=1e-4)
+    rows = np.concatenate([rows for rows, _, _ in indexes["flat"].within(expected[0, 9])])
+    there = (exact[:600] <= expected[0, 9]).sum() - 600
+    assert (rows < 600).sum() == pytest.approx(there, rel=1e-3)
+    order = exact.argsort(axis=1)[:, 1:11]
+    rows = indexes["sq8"].search(codes[:600], exclude=[[n] for n in range(600)]).rows
+    share = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(order.tolist(), rows.tolist())])
+    assert indexes["flat"].recall == 1
+    assert indexes["sq8"].recall == pytest.approx(share, abs=0.02)
+
+
+def test_equal_codes_are_found_however_long_they_are():
+    random = np.random.default_rng(0)
+    codes = 1.3 * np.abs(random.standard_normal((300, 512)).astype(np.float32)).repeat(2, axis=0)
+    index = Index.build(encoded(codes))
+    found = index.search(codes, k=3, max_distance=0)
+    assert (found.distances[:, :2] == 0).all() and (found.rows[:, 2] == -1).all()
+    found = np.concatenate([others for _, others, _ in index.within(1e-5)])
+    assert sorted(found.tolist()) == list(range(600))
+
+
+def test_codes_that_are_spread_are_found_as_faiss_finds_them():
+    codes = clustered(1000, 256)
+    index = Index.build(encoded(codes))
+    distances, rows = index.faiss_index.search(codes[:600], 10)
+    found = index.search(codes[:600], max_distance=0.5)
+    np.testing.assert_array_equal(found.rows, np.where(distances <= 0.5, rows, -1))
+    np.testing.assert_array_equal(found.distances, np.where(distances <= 0.5, distances, np.inf))
+
+
+def test_what_is_added_and_removed_may_be_nearer_to_each_other():
+    spread, near = clustered(1010, 256), near_each_other("far from the origin")
+    added = Index.build(encoded(spread[:10]))
+    left = Index.build(encoded(np.concatenate([near, spread[10:], -spread])))
+    for index in (added, left):  # what it finds out about its codes is to hold no longer
+        index.search(near[:600], k=1)
+    added.add(encoded(near, first=10))
+    left.remove(left.images.paths[1000:])
+    for index in (added, left):
+        assert (index.search(near[:600], k=1).distances == 0).all()
+
+
+@pytest.mark.parametrize("kind", ["sq8", "hnsw", "ivfpq"])
+def test_the_scale_of_codes_does_not_change_the_recall(built, codes, kind):
+    small = Index.build(encoded(codes / 1024), kind=kind)
+    assert small.recall == pytest.approx(built[kind].recall, abs=0.01)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -277,6 +345,47 @@ def test_added_paths_are_relative_to_the_root_of_the_index(codes):
     index.add(encoded(codes[3:4], paths=["a.jpg"], root="/other", labels=None))
     assert index.images.paths == ["0.jpg", "1.jpg", "2024/a.jpg", "../other/a.jpg"]
     assert index.images.labels.tolist() == ["class 0", "class 1", "class 0", ""]
+
+
+def test_images_take_the_place_of_others(index, codes):
+    index.add(encoded(codes[1000:1003], paths=["5.jpg", "a", "b"]), replacing=["5.jpg", "7.jpg"])
+    assert len(index) == 1001 and index.images.paths[-3:] == ["5.jpg", "a", "b"]
+    assert "7.jpg" not in index.images.paths
+    np.testing.assert_allclose(index.codes([998])[0], codes[1000], atol=0.4)
+    before = index.images.paths
+    for wrong in ({"first": 3}, {"first": 2000, "fingerprint": "xyz"}):
+        with pytest.raises(InputError):
+            index.add(encoded(codes[:1], **wrong), replacing="9.jpg")
+    with pytest.raises(InputError, match="none is not in the index"):
+        index.add(encoded(codes[:1], first=2000), replacing="none")
+    assert index.images.paths == before and len(index.codes(np.arange(1001))) == 1001
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ({"fingerprint": "xyz"}, "encoder abc .* of xyz"),
+        ({"codes": clustered(3, 16)}, "codes of 16 numbers"),
+        ({"codes": np.full((3, 32), np.nan, np.float32)}, "3 of 3 rows hold NaN"),
+        ({"sizes": None}, "sizes: known of"),
+    ],
+)
+def test_pictures_that_cannot_be_added_do_not_remove_those_before(codes, wrong, complaint):
+    index = Index.build(encoded(codes[:6]))
+    changed = encoded(codes[6:9], digests=["f" * 64, "e" * 64, "d" * 64])
+    with pytest.raises(InputError, match=complaint):
+        add_pictures(index, replace(changed, **wrong))
+    assert index.images.paths == [f"{n}.jpg" for n in range(6)]
+    assert str(add_pictures(index, changed)).startswith("0 pictures added, 3 renewed")
+    np.testing.assert_array_equal(index.codes(np.arange(6)), codes[3:9])
+
+
+def test_a_class_may_be_the_number_0(codes):
+    paths = ["cat/0.jpg", "dog/1.jpg"]
+    index = Index.build(encoded(codes[:2], paths=paths, labels=np.array(["cat", "dog"])))
+    paths = ["new/2.jpg", "new/3.jpg", "cat/4.jpg"]
+    add_pictures(index, encoded(codes[2:5], first=2, paths=paths, labels=np.array([0, 1, 0])))
+    assert index.images.labels.tolist() == ["cat", "dog", "0", "1", "cat"]
 
 
 def test_what_cannot_be_removed_changes_nothing(built):

@@ -8,16 +8,18 @@ import math
 import shutil
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 from PIL import Image
 
 from tripletnet.codes_file import EncodedImages, write_codes
 from tripletnet.errors import InputError
-from tripletnet.files import only_one
+from tripletnet.files import only_one, read_json, write_json
 from tripletnet.retrieval.compare import Comparison, compare
 from tripletnet.retrieval.encoder import Encoder
 from tripletnet.retrieval.index import Index
+from tripletnet.retrieval.partial_codes import PartialCodes
 from tripletnet.retrieval.search_pictures import search_pictures
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -155,6 +157,21 @@ def test_an_index_of_codes(small_run, photos, tmp_path, tripletnet):
     assert status == 0
     _, said, _ = tripletnet("search", tmp_path / "index", photos / "b/4.png", "--json")
     assert json.loads(said)["results"][0]["itself"] == ["a/0.png", "b/4.png"]
+
+
+def test_codes_take_no_threshold_from_a_run_that_was_trained_anew(
+    small_run, photos, tmp_path, tripletnet
+):
+    run, codes = shutil.copytree(small_run, tmp_path / "run"), tmp_path / "codes.npz"
+    assert tripletnet("encode", run, photos, "--out", codes)[0] == 0
+    assert tripletnet("index", codes, "--out", tmp_path / "same")[0] == 0
+    assert Index.load(tmp_path / "same").threshold == 0.05
+    description = read_json(run / "run.json")
+    write_json(run / "run.json", {**description, "fingerprint": "f" * 64})
+    status, _, said = tripletnet("index", codes, "--out", tmp_path / "other", "--quiet")
+    assert status == 0 and said.count("\n") == 1
+    assert f"no threshold is taken: {run}: its encoder (ffffffffffff) is not the one" in said
+    assert Index.load(tmp_path / "other").threshold is None
 
 
 def test_without_a_place_for_what_cannot_be_used_the_first_is_an_error(index, small_run, photos):
@@ -336,6 +353,22 @@ def test_only_one_command_changes_an_index(index, photos, tripletnet):
     assert not index.with_name("index.lock").exists()
 
 
+def test_no_other_command_has_begun_when_kept_codes_are_removed(
+    index, photos, monkeypatch, tripletnet
+):
+    removed, real = [], PartialCodes.remove
+
+    def remove(folder):
+        with pytest.raises(InputError, match="another command"), only_one(index):
+            pass
+        removed.append(folder)
+        real(folder)
+
+    monkeypatch.setattr(PartialCodes, "remove", staticmethod(remove))
+    assert tripletnet("index", index, "--add", photos)[0] == 0
+    assert removed[-1] == index.with_name("index.part")
+
+
 def test_only_one_command_makes_a_file(small_run, photos, tmp_path, tripletnet):
     for command in ("encode", "index"):
         with only_one(tmp_path / "out"):
@@ -493,8 +526,17 @@ def test_a_run_whose_name_is_not_unicode_is_refused(index, small_run, photos, tm
 def test_many_neighbours_of_many_are_found_part_by_part(index, photos, monkeypatch, tripletnet):
     search = ("search", index, photos, "-k", 4, "--max-distance", "inf", "--json")
     whole = tripletnet(*search)
-    monkeypatch.setattr("tripletnet.retrieval.search_pictures._MOST_FOUND", 9)  # two at a time
+    most, found = 13, []  # two at a time: each has up to two copies of itself there
+    monkeypatch.setattr("tripletnet.retrieval.search_pictures._MOST_FOUND", most)
+    real = faiss.IndexFlatL2.search
+
+    def noted(self, queries, k, **given):
+        found.append(len(queries) * k)
+        return real(self, queries, k, **given)
+
+    monkeypatch.setattr(faiss.IndexFlatL2, "search", noted)
     assert tripletnet(*search) == whole
+    assert len(found) == 6 and max(found) <= most
 
 
 def test_huge_numbers(index, photos, tripletnet):

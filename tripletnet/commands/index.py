@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -145,8 +146,8 @@ def _change(args: argparse.Namespace) -> None:
             index.images = replace(index.images, root=str(args.root.resolve()))
             done = "the pictures' new place is noted"
         index.save(args.source)
-    if args.add:
-        PartialCodes.remove(_kept(args.source))
+        if args.add:
+            PartialCodes.remove(_kept(args.source))
     _show(index, args.json, done)
 
 
@@ -185,7 +186,7 @@ def parse_size(text: str) -> int:
 
 
 def _encoded(args: argparse.Namespace) -> tuple[EncodedImages, Optional[float]]:
-    """Return the codes to index and the run's threshold."""
+    """Return the codes to index and their run's threshold."""
     from tripletnet.codes_file import read_codes
     from tripletnet.retrieval.index_plan import plan_index
     from tripletnet.runs import read_threshold
@@ -199,11 +200,19 @@ def _encoded(args: argparse.Namespace) -> tuple[EncodedImages, Optional[float]]:
         if given:
             raise InputError(f"index: {given[0]}: the codes are made already: leave it out")
         encoded = read_codes(args.source, mapped=True)
-        run = args.run_folder or (Path(encoded.run) if encoded.run else None)
         if args.run_folder is not None:
             _check_run(args.run_folder, encoded)
             encoded = replace(encoded, run=str(args.run_folder.resolve()))
-        return encoded, read_threshold(run) if run is not None and run.is_dir() else None
+            return encoded, read_threshold(args.run_folder)
+        run = Path(encoded.run) if encoded.run else None
+        if run is None or not run.is_dir():
+            return encoded, None
+        try:
+            _check_run(run, encoded)
+        except InputError as error:  # it was trained anew since
+            print(f"tripletnet: no threshold is taken: {error}", file=sys.stderr)
+            return encoded, None
+        return encoded, read_threshold(run)
     if args.run_folder is not None:
         raise InputError(f"index: --run: {args.source} is the run: leave it out")
     if not args.images:

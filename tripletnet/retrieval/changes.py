@@ -44,7 +44,8 @@ def add_pictures(index: Index, encoded: EncodedImages) -> Added:
     Raises
     ------
     InputError
-        If they are another encoder's, or what is known of the ones is not known of the others.
+        If they are another encoder's, or what is known of the ones is not known of the others. The
+        index is then as it was.
     """
     images = Catalogue.of(encoded).below(index.images.root)
     paths = _as_known(index.images, images)
@@ -55,9 +56,7 @@ def add_pictures(index: Index, encoded: EncodedImages) -> Added:
         rows.setdefault(path, row)  # links may lead to one picture twice
     changed = [p for p, row in rows.items() if p in known and known[p] != digests[row]]
     chosen = [row for p, row in rows.items() if p not in known or known[p] != digests[row]]
-    labels = _labels(index.images, encoded, paths) if chosen else None
-    if changed:
-        index.remove(changed)
+    labels = _labels(index.images, images.labels, paths) if chosen else None
     if chosen:
         index.add(
             replace(
@@ -68,7 +67,8 @@ def add_pictures(index: Index, encoded: EncodedImages) -> Added:
                 digests=[digests[row] for row in chosen],
                 sizes=None if encoded.sizes is None else encoded.sizes[chosen],
                 root=images.root,
-            )
+            ),
+            replacing=changed,
         )
     return Added(len(chosen) - len(changed), len(changed), len(rows) - len(chosen))
 
@@ -88,11 +88,14 @@ def _as_known(known: Catalogue, added: Catalogue) -> list[str]:
     ]
 
 
-def _labels(known: Catalogue, added: EncodedImages, paths: Sequence[str]) -> Optional[np.ndarray]:
+def _labels(
+    known: Catalogue, labels: Optional[np.ndarray], paths: Sequence[str]
+) -> Optional[np.ndarray]:
     """Return the classes of images that are to be added, as far as they can be told."""
     if known.labels is None or known.labels.dtype.kind != "U":
-        return added.labels
-    own = [""] * len(paths) if added.labels is None else added.labels.tolist()
+        return labels
+    # as strings: the number 0 is a class
+    own = [""] * len(paths) if labels is None else labels.astype(str).tolist()
     with_class = [(path, label) for path, label in zip(known.paths, known.labels) if label]
     for depth in range(_DEEPEST):
         if with_class and all(_folder(path, depth) == label for path, label in with_class):
@@ -101,7 +104,7 @@ def _labels(known: Catalogue, added: EncodedImages, paths: Sequence[str]) -> Opt
             return np.array(
                 [place if place in classes else label or place for place, label in zip(places, own)]
             )
-    return added.labels
+    return labels
 
 
 def _folder(path: str, depth: int) -> str:

@@ -8,10 +8,17 @@ from typing import Any, Callable, Optional
 
 import numpy as np
 
-from tripletnet.retrieval.index_build import add_codes, storage
+from tripletnet.retrieval.index_build import (
+    add_codes,
+    number_by_number,
+    products_blur,
+    sample_rows,
+    storage,
+)
 from tripletnet.retrieval.index_store import load_faiss
 
 PAIRS_BYTES = 2**28  # for what a block of a range search may find: 12 bytes a pair
+_FAINT = 1e-5  # the part of |c|^2 below which products (error: some 1e-7) tell no radius
 
 
 class FaissCodes:
@@ -32,6 +39,7 @@ class FaissCodes:
         self.kind = kind
         self.places = places
         self.size: int = index.d
+        self._faint: Optional[float] = None  # the largest radius that products do not tell
 
     def __len__(self) -> int:
         return self.index.ntotal if self.places is None else len(self.places)
@@ -39,6 +47,7 @@ class FaissCodes:
     def add(self, codes: np.ndarray) -> None:
         """Append codes, (n, D) float32."""
         first = self.index.ntotal
+        self._faint = None
         add_codes(self.index, codes)
         if self.places is not None:
             new = np.arange(first, self.index.ntotal)
@@ -46,6 +55,7 @@ class FaissCodes:
 
     def keep(self, keep: np.ndarray) -> None:
         """Remove the rows that are False in `keep`, (N,) bool."""
+        self._faint = None
         if self.kind == "hnsw":
             kept = np.flatnonzero(keep)
             self.places = kept if self.places is None else self.places[kept]
@@ -70,13 +80,18 @@ class FaissCodes:
         """Tell whether :meth:`nearest` surely finds `k` rows of each query."""
         return self.kind in ("flat", "sq8") and k <= len(self)
 
-    def nearest(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return squared distances and rows, (Q, k), ascending; row -1 where nothing was found."""
+    def nearest(
+        self, queries: np.ndarray, k: int, radius: float = math.inf
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return squared distances and rows, (Q, k), ascending; row -1 where nothing was found.
+
+        What is further away than `radius` need not be told well.
+        """
         if not k:  # everything was removed
             return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
         faiss = load_faiss()
         if self.places is None:
-            return self.index.search(queries, k)
+            return self.index.search(queries, k, params=self._parameters(radius))
         total = self.index.ntotal
         kept = np.zeros(total, bool)
         kept[self.places] = True
@@ -89,6 +104,16 @@ class FaissCodes:
         distances, found = self.index.search(queries, k, params=parameters)
         return distances, np.where(found < 0, -1, np.searchsorted(self.places, found))
 
+    def _parameters(self, radius: float) -> Any:
+        """Return what makes FAISS exact where products are too coarse; None where they will do."""
+        if self.kind != "flat":  # FAISS multiplies whole codes alone
+            return None
+        if self._faint is None:
+            sample = self.read(sample_rows(len(self)))
+            scale = float(np.einsum("ij,ij->i", sample, sample).mean())
+            self._faint = math.inf if products_blur(sample) else _FAINT * scale
+        return number_by_number() if radius <= self._faint else None
+
     def within(
         self,
         max_distance: float,
@@ -100,10 +125,12 @@ class FaissCodes:
         holder = storage(self.index, self.kind)
         # FAISS takes what is below a radius
         radius = float(np.nextafter(np.float32(min(max_distance, 1e30)), np.float32(np.inf)))
+        parameters = self._parameters(max_distance) if len(self) else None
         for start in range(0, len(self), block):
             rows = np.arange(start, min(start + block, len(self)))
             load_faiss()
-            limits, distances, found = holder.range_search(self.read(rows), radius)
+            codes = self.read(rows)
+            limits, distances, found = holder.range_search(codes, radius, params=parameters)
             rows = np.repeat(rows, np.diff(limits.astype(np.int64)))
             if self.places is not None:
                 known = np.isin(found, self.places)

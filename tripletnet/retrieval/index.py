@@ -153,22 +153,34 @@ class Index:
             "precision": self.images.precision,
         }
 
-    def add(self, images: EncodedImages) -> None:
+    def add(
+        self, images: EncodedImages, *, replacing: Union[PathLike, Sequence[PathLike]] = ()
+    ) -> None:
         """Add images behind those that are there.
 
         Paths under another root are taken relative to the index's. What the index has learned
         and its `recall` stay as they are: where the images change much, build it anew. FAISS may
         move flat and sq8 to a larger place, which for a moment takes their memory twice.
 
+        Parameters
+        ----------
+        images : EncodedImages
+            With paths.
+        replacing : path or sequence of paths
+            Images of the index to remove, as :meth:`remove` does.
+
         Raises
         ------
         InputError
-            If the codes are of another encoder or width, or a path is there already. The index
-            is then as it was.
+            If the codes are of another encoder or width, a path is there already, or one to replace
+            is not. The index is then as it was.
         """
         codes = check_codes(images.codes)
         self._check_width(codes, "codes")
-        joined = self.images.joined(Catalogue.of(images))
+        keep = self._all_but(replacing)
+        joined = self.images.take(np.flatnonzero(keep)).joined(Catalogue.of(images))
+        if not keep.all():
+            self._codes.keep(keep)
         self._codes.add(codes)
         self.images = joined
         self.unit_length &= of_unit_length(codes)
@@ -184,11 +196,15 @@ class Index:
         InputError
             If a path is not in the index, which is then as it was.
         """
-        gone = self.images.rows_of([paths] if isinstance(paths, (str, Path)) else paths)
-        keep = np.ones(len(self), bool)
-        keep[gone] = False
+        keep = self._all_but(paths)
         self._codes.keep(keep)
         self.images = self.images.take(np.flatnonzero(keep))
+
+    def _all_but(self, paths: Union[PathLike, Sequence[PathLike]]) -> np.ndarray:
+        """Return which rows are left without these paths, (N,) bool."""
+        keep = np.ones(len(self), bool)
+        keep[self.images.rows_of([paths] if isinstance(paths, (str, Path)) else paths)] = False
+        return keep
 
     def search(
         self,
@@ -225,6 +241,12 @@ class Index:
         InputError
             If the queries are not finite codes of the index's width, or another argument is not
             what it should be.
+
+        Notes
+        -----
+        For many queries of a flat index FAISS computes |q|^2 + |c|^2 - 2 q.c in float32, which is
+        off by some 1e-7 |c|^2. Where the codes are too near each other for that, or `max_distance`
+        too small, the squares of differences are summed instead: several times slower.
         """
         measure = self._measure(distance)
         queries = measure.prepared(check_codes(queries, "queries"), "queries")
@@ -235,13 +257,14 @@ class Index:
             raise InputError(f"max_distance is {max_distance}: give a distance, 0 or more")
         banned = None if exclude is None else Exclusion(exclude, len(queries), len(self))
         asked = k if banned is None else k + banned.most
-        distances, rows = self._codes.nearest(queries, min(asked, len(self)))
+        radius = math.inf if max_distance is None else measure.to_squared(max_distance)
+        distances, rows = self._codes.nearest(queries, min(asked, len(self)), radius)
         if banned is not None and banned.most:
             distances, rows = banned.dropped(distances, rows)
         if rows.shape[1] != k:
             distances, rows = _of_width(k, distances, np.inf), _of_width(k, rows, -1)
         if max_distance is not None:
-            rows[distances > measure.to_squared(max_distance)] = -1
+            rows[distances > radius] = -1
         if not (banned is None and max_distance is None and self._codes.finds_all(k)):
             distances[rows < 0] = np.inf
         return SearchResults(measure.from_squared(distances), rows, self.images)
@@ -267,7 +290,9 @@ class Index:
         Parameters
         ----------
         max_distance : float
-            How near. Rounding leaves some 1e-6 even to the squared distance of equal codes.
+            How near. Rounding may leave some 1e-6 |c|^2 even to the squared distance of equal
+            codes. Up to 1e-5 |c|^2, or where codes are very near each other, flat takes the
+            slower and exact way, as :meth:`search` does.
         block : int, optional
             How many images to search for at once; by default so many that what is found takes
             256 MB at most.

@@ -9,6 +9,7 @@ import numpy as np
 
 from tripletnet.retrieval.index_plan import LINKS, Plan
 from tripletnet.retrieval.index_store import load_faiss
+from tripletnet.retrieval.nearest import nearest
 
 Progress = Callable[[str, int, int], None]
 
@@ -17,6 +18,10 @@ RECALL_AT = 10
 RECALL_QUERIES = 500
 LEAST_EFFORT = 16  # lists or nodes that a search visits; doubled while that finds so much more:
 WORTH = 0.005
+_SAMPLE = 128  # codes that tell how near codes are to each other
+# The part of |c|^2 that distances between neighbours must come to for products to tell which is
+# the nearer one: they leave an error of some 1e-7 |c|^2, and neighbours differ by a hundredth.
+_BLURRED = 1e-3
 
 
 def make_index(plan: Plan, codes: np.ndarray, seed: int, progress: Optional[Progress]) -> Any:
@@ -68,6 +73,33 @@ def add_codes(index: Any, codes: np.ndarray, progress: Optional[Progress] = None
 def storage(index: Any, kind: str) -> Any:
     """Return the FAISS index that holds the codes themselves."""
     return load_faiss().downcast_index(index.storage) if kind == "hnsw" else index
+
+
+def sample_rows(count: int) -> np.ndarray:
+    """Return the rows of a few of `count` codes, ascending; the same ones each time."""
+    random = np.random.default_rng(0)  # at regular steps they might be copies of each other
+    return np.sort(random.choice(count, min(_SAMPLE, count), replace=False))
+
+
+def products_blur(sample: np.ndarray) -> bool:
+    """Tell whether |q|^2 + |c|^2 - 2 q.c is too coarse for codes as near to each other as these.
+
+    FAISS computes that in float32 where many queries meet whole codes.
+    """
+    if len(sample) < 2:
+        return True  # to compare one code number by number takes no time
+    distances, _ = nearest(sample, sample, k=1, exclude_self=np.arange(len(sample)))
+    squares = np.einsum("ij,ij->i", sample, sample)
+    return bool(np.median(distances) < _BLURRED * squares.mean())
+
+
+def number_by_number() -> Any:
+    """Return parameters with which a flat index sums (q - c)^2: exact, and several times slower.
+
+    FAISS takes no products where it is to select codes, even if it is to select all.
+    """
+    faiss = load_faiss()
+    return faiss.SearchParameters(sel=faiss.IDSelectorAll())
 
 
 def _blocks(codes: np.ndarray) -> Iterator[np.ndarray]:
@@ -176,11 +208,21 @@ def tune(index: Any, kind: str, codes: np.ndarray, seed: int) -> float:
 def _furthest(codes: np.ndarray, queries: np.ndarray) -> np.ndarray:
     """Return the distance from each query, itself a code, to the last of its ten nearest, (Q,)."""
     faiss = load_faiss()
-    nearest = np.empty((len(queries), 0), np.float32)
+    exactly = number_by_number() if products_blur(codes[sample_rows(len(codes))]) else None
+    least = np.empty((len(queries), 0), np.float32)
     for block in _blocks(codes):
-        distances, _ = faiss.knn(queries, block, min(RECALL_AT + 1, len(block)))
-        nearest = np.sort(np.hstack([nearest, distances]), axis=1)[:, : RECALL_AT + 1]
-    return nearest[:, -1]
+        flat = faiss.IndexFlatL2(codes.shape[1])
+        flat.add(block)
+        _, found = flat.search(queries, min(RECALL_AT + 1, len(block)), params=exactly)
+        # measured as what the index finds is, so that equal distances are equal
+        distances = np.stack([_distances(block[place], queries) for place in found.T], axis=1)
+        least = np.sort(np.hstack([least, distances]), axis=1)[:, : RECALL_AT + 1]
+    return least[:, -1]
+
+
+def _distances(codes: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    """Return the squared distance of each query to the code beside it, (Q,)."""
+    return ((codes - queries) ** 2).sum(axis=1)
 
 
 def _recall(index: Any, codes: np.ndarray, rows: np.ndarray, furthest: np.ndarray) -> float:
@@ -190,6 +232,6 @@ def _recall(index: Any, codes: np.ndarray, rows: np.ndarray, furthest: np.ndarra
     _, found = index.search(queries, k + 1)
     hits = np.zeros(len(rows), np.int64)
     for place in found.T:
-        distances = ((codes[place] - queries) ** 2).sum(axis=1)
-        hits += (distances <= furthest * (1 + 1e-5) + 1e-6) & (place >= 0) & (place != rows)
+        near = _distances(codes[place], queries) <= furthest * (1 + 1e-5)
+        hits += near & (place >= 0) & (place != rows)
     return float(np.minimum(hits, k).mean() / k)

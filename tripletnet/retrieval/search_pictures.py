@@ -181,7 +181,8 @@ def _search(
     for row, digest in enumerate(index.images.digests or ()):
         if digest in own:
             own[digest].append(row)
-    step = max(1, _MOST_FOUND // k)
+    # the index finds the pictures themselves, too, before it leaves them out
+    step = max(1, _MOST_FOUND // (k + max(map(len, own.values()))))
     for start in range(0, len(queries), step):
         part = queries[start : start + step]
         exclude = [own[query.digest] for query in part]
