@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -137,6 +138,37 @@ def test_a_stopped_encoding_is_taken_up_again(small_run, photos, tmp_path, monke
     changed, _ = encoder.encode_files([photos], keep=keep)
     assert not np.array_equal(changed.codes, expected.codes)
     assert np.array_equal(changed.codes, encoder.encode_files([photos])[0].codes)
+
+
+def test_codes_of_another_encoder_in_int8_are_not_taken_over(
+    small_run, photos, tmp_path, monkeypatch, tripletnet
+):
+    monkeypatch.setattr(encoder_module, "_BLOCK", 4)
+    run, keep = shutil.copytree(small_run, tmp_path / "run"), tmp_path / "kept"
+
+    def encode_on(stop_at=None):
+        seen = []
+
+        def progress(stage, done, total):
+            seen.append(done)
+            if done == stop_at:
+                raise KeyboardInterrupt
+
+        try:
+            encoder = Encoder.load(run, precision="int8")
+            return encoder.encode_files([photos], keep=keep, progress=progress)[0].codes, seen
+        except KeyboardInterrupt:
+            return None, seen
+
+    Encoder.load(run).encode_files([photos])  # now they are decoded
+    assert tripletnet("quantize", run, photos / "a")[0] == 0
+    assert encode_on(stop_at=4)[1] == [4]
+    assert encode_on(stop_at=8)[1] == [8]  # the same one, loaded again
+    assert tripletnet("quantize", run, photos / "b")[0] == 0
+    codes, seen = encode_on()
+    assert seen == [4, 8, 11]
+    fresh, _ = Encoder.load(run, precision="int8").encode_files([photos])
+    assert np.array_equal(codes, fresh.codes)
 
 
 def test_the_command(small_run, photos, tmp_path, tripletnet):

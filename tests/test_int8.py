@@ -11,6 +11,8 @@ import pytest
 from tripletnet.backend import mx
 from tripletnet.data.images import ImageSet
 from tripletnet.data.view_set import ViewSet
+from tripletnet.errors import InputError
+from tripletnet.int8 import making
 from tripletnet.int8.agreement import Agreement, agreement
 from tripletnet.int8.calibration import Calibration, choose_calibration, evenly
 from tripletnet.int8.folding import fold
@@ -197,7 +199,7 @@ def test_networks_of_the_presets(name, pixels):
 def test_what_the_int8_network_is_made_of(pixels, vnni, monkeypatch):
     monkeypatch.setattr("tripletnet.int8.making.sums_in_32_bits", lambda: vnni)
     made = make_int8(ready(TripletCNN, pixels), "f", Calibration(pixels))
-    assert made.quantised is not None and made.quantised.narrow == (not vnni)
+    assert made.quantised is not None and made.narrow == (not vnni)
     graph = Graph(mx.sym.load_json(made.quantised.graph), made.quantised.parameters)
     # nothing is left between the pixels and the first convolution, nor between the layers; without
     # VNNI the pixels' 8 bits are made 7
@@ -227,6 +229,33 @@ def test_a_network_that_cannot_be_quantised(pixels):
     made = make_int8(network, "f", Calibration(pixels))
     assert made.quantised is None
     assert made.refusal.startswith("MXNet cannot quantise this network (")
+
+
+def test_a_way_to_calibrate_that_fails_leaves_the_others(pixels, monkeypatch):
+    real = making.quantised_versions
+
+    def second_fails(*given):
+        yield next(real(*given))
+        raise InputError("MXNet cannot quantise this network (the second time)")
+
+    def first_cannot_run(*given):
+        first, second = real(*given)
+        yield dataclasses.replace(first, graph="no graph")
+        yield second
+
+    network = ready(TripletCNN, pixels)
+    for versions in (second_fails, first_cannot_run):
+        monkeypatch.setattr(making, "quantised_versions", versions)
+        made = make_int8(network, "f", Calibration(pixels))
+        assert made.refusal == "" and made.agreement is not None
+        assert made.agreement.least_cosine > 0.99
+
+
+def test_parameters_have_one_order_in_all_processes(pixels):
+    network = ready(ResidualNet, pixels)
+    symbol = network.unscaled(mx.sym, mx.sym.var(INPUT))
+    named = [*symbol.list_arguments(), *symbol.list_auxiliary_states()]
+    assert [INPUT, *Graph.of(network).parameters] == named
 
 
 def test_the_range_that_is_cut():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import shutil
@@ -15,12 +16,12 @@ import pytest
 
 from tripletnet import Encoder, TrainingConfig, train_run
 from tripletnet.codes_file import read_codes
+from tripletnet.data.images import ImageSet
 from tripletnet.errors import InputError
 from tripletnet.int8 import precision as precision_module
 from tripletnet.int8.agreement import Agreement
 from tripletnet.int8.precision import load_encoder
 from tripletnet.int8.speeds import Speeds, measure_speeds
-from tripletnet.int8.store import Int8
 from tripletnet.processor import processor_name
 from tripletnet.runs import load_run
 
@@ -39,8 +40,6 @@ def stripes(count: int = 120) -> tuple[np.ndarray, np.ndarray]:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
     """A run that has learnt where the stripe is."""
-    from tripletnet.data.images import ImageSet
-
     pixels, labels = stripes()
     images = ImageSet("stripes", pixels, labels, ["top", "middle", "bottom"])
     folder = tmp_path_factory.mktemp("precision") / "run"
@@ -85,8 +84,8 @@ def test_int8_is_made_when_it_is_first_asked_for(run):
         ("int8.params", b"junk", "int8.params: damaged"),
         ("int8.params", None, "int8.params: No such file"),
         ("int8.json", b"{", "int8.json: not readable as JSON"),
-        ("int8.json", b'{"format": 2, "fingerprint": "0"}', "is of other weights"),
-        ("int8.json", b'{"format": 9}', "is none of format 2"),
+        ("int8.json", b'{"format": 3, "fingerprint": "0"}', "is of other weights"),
+        ("int8.json", b'{"format": 9}', "is none of format 3"),
     ],
 )
 def test_what_is_damaged_or_stale_is_made_anew_or_named(run, name, content, complaint):
@@ -148,8 +147,6 @@ def test_other_weights_have_no_part_in_it(run):
 
 
 def stripe_set():
-    from tripletnet.data.images import ImageSet
-
     pixels, labels = stripes()
     return ImageSet("stripes", pixels, labels, ["top", "middle", "bottom"])
 
@@ -175,8 +172,7 @@ def test_auto_wants_codes_that_agree(run, monkeypatch):
     real = precision_module.int8_of
 
     def disagreeing(*given):
-        made = real(*given)
-        return Int8(made.fingerprint, made.quantised, Agreement(60, 0.99, 0.98), "", made.digest)
+        return dataclasses.replace(real(*given), agreement=Agreement(60, 0.99, 0.98))
 
     monkeypatch.setattr(precision_module, "int8_of", disagreeing)
     with pytest.warns(UserWarning, match=r"mean cosine .* 0\.9900; encoding in fp32"):

@@ -47,8 +47,8 @@ def run(args: argparse.Namespace) -> None:
             )
         calibration = stored
     int8 = int8_of(args.run_folder, network, description["fingerprint"], calibration)
-    networks = (network, int8_block(args.run_folder, int8))
-    speeds = speeds_here(int8.name, networks, network.image_size, anew=True)
+    block = int8_block(args.run_folder, int8)
+    speeds = speeds_here(block.digest, (network, block), network.image_size, anew=True)
     agreement = int8.agreement
     assert agreement is not None
     objection = agreement.objection

@@ -45,7 +45,8 @@ class Graph:
         """Return the graph of an encoder up to the code before it is scaled to unit length."""
         symbol = network.unscaled(mx.sym, mx.sym.var(INPUT))
         parameters = {name: p.data() for name, p in network.collect_params().items()}
-        names = {*symbol.list_arguments(), *symbol.list_auxiliary_states()}
+        # not a set, whose order is another in every process: what is stored is to be the same
+        names = [*symbol.list_arguments(), *symbol.list_auxiliary_states()]
         return cls(symbol, {name: parameters[name] for name in names if name in parameters})
 
     def operators(self) -> Iterator[Node]:

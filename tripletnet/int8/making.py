@@ -26,8 +26,8 @@ from tripletnet.retrieval.encode import encode
 def make_int8(network: EncoderBlock, fingerprint: str, calibration: Calibration) -> Int8:
     """Return a trained encoder in int8, or why it cannot be made.
 
-    Of the ways to calibrate, one whose codes agree with those of fp32 is taken, if there is any,
-    and of several the one with the higher mean cosine.
+    Of the ways to calibrate that work, one whose codes agree with those of fp32 is taken, if there
+    is any, and of several the one with the higher mean cosine.
 
     Parameters
     ----------
@@ -41,20 +41,26 @@ def make_int8(network: EncoderBlock, fingerprint: str, calibration: Calibration)
     images = calibration.image_set()
     codes = encode(network, images)
     best: Optional[tuple[Quantised, Agreement]] = None
-    try:
-        narrow = not sums_in_32_bits()
-        for quantised in quantised_versions(network, calibration.pixels, narrow):
+    narrow, refusal = not sums_in_32_bits(), ""
+    versions = quantised_versions(network, calibration.pixels, narrow)
+    while True:
+        try:
+            quantised = next(versions, None)
+            if quantised is None:
+                break
             quantised, tried = _run(quantised, images)
+        except InputError as error:
+            refusal = refusal or str(error)
+        except mx.MXNetError as error:
+            reason = f"MXNet cannot run this network once it is quantised ({last_line(error)})"
+            refusal = refusal or reason
+        else:
             measured = agreement(codes, tried, calibration.labels)
             if best is None or _rank(measured) > _rank(best[1]):
                 best = quantised, measured
-    except InputError as error:
-        return Int8(fingerprint, refusal=str(error))
-    except mx.MXNetError as error:
-        reason = f"MXNet cannot run this network once it is quantised ({last_line(error)})"
-        return Int8(fingerprint, refusal=reason)
-    assert best is not None
-    return Int8(fingerprint, *best)
+    if best is None:
+        return Int8(fingerprint, narrow, refusal=refusal)
+    return Int8(fingerprint, narrow, *best)
 
 
 def _rank(measured: Agreement) -> tuple[bool, float]:

@@ -10,15 +10,15 @@ from typing import Any, Callable, Optional
 
 from tripletnet.backend import mx
 from tripletnet.errors import InputError
-from tripletnet.files import PathLike
+from tripletnet.files import PathLike, only_one
 from tripletnet.int8.calibration import Calibration, load_calibration
 from tripletnet.int8.making import make_int8
-from tripletnet.int8.quantizing import sums_in_32_bits
+from tripletnet.int8.quantizing import QuantisedBlock, sums_in_32_bits
 from tripletnet.int8.speeds import speeds_here
 from tripletnet.int8.store import Int8, load_int8, save_int8
 from tripletnet.networks import EncoderBlock
 from tripletnet.registry import ENCODING_PRECISIONS
-from tripletnet.runs import CALIBRATION, load_run
+from tripletnet.runs import CALIBRATION, INT8, load_run
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def load_encoder(
     if int8.agreement.objection:
         return _stay(fp32, f"{run}: int8: {int8.agreement.objection}")
     networks = (network, block)
-    speeds = speeds_here(int8.name, networks, network.image_size, timer=timer)
+    speeds = speeds_here(block.digest, networks, network.image_size, timer=timer)
     if not speeds.ratio > 1:
         return _stay(fp32, f"{run}: int8 is {speeds.ratio:.2f} times as fast as fp32 here")
     return RunEncoder(network, block, "int8", description)
@@ -125,46 +125,59 @@ def int8_of(
     Raises
     ------
     InputError
-        If there is none, or it cannot be used, and there are no images to make it of.
+        If there is none, or it cannot be used, and there are no images to make it of; or another
+        command stores one, where `calibration` is given.
     """
-    remedy = f"make one: tripletnet quantize {run} IMAGES"
-    if calibration is None:
-        trouble = ""
-        try:
-            stored = load_int8(run, fingerprint)
-        except InputError as error:
-            stored, trouble = None, str(error)
-        if stored is not None and _right_here(stored):
+    images = calibration
+    if images is None:
+        stored, trouble = _stored(run, fingerprint)
+        if stored is not None and not trouble:
             return stored
-        if stored is not None:
-            trouble = f"{run}: its encoder in int8 is for processors with VNNI, unlike this one"
         try:
-            calibration = load_calibration(run, network.image_size)
+            images = load_calibration(run, network.image_size)
         except InputError as error:
-            raise InputError(f"{error}: {remedy}") from None
-        if calibration is None:
+            trouble = str(error)
+        if images is None:
+            if stored is not None and (stored.narrow or stored.quantised is None):
+                return stored  # another might be better, but this one is right
             why = trouble or f"{run}: has no encoder in int8 and no {CALIBRATION}"
-            raise InputError(f"{why}: {remedy}")
+            raise InputError(f"{why}: make one: tripletnet quantize {run} IMAGES")
         if trouble:
             warnings.warn(f"{trouble}: made anew", stacklevel=3)
-    int8 = make_int8(network, fingerprint, calibration)
+    int8 = make_int8(network, fingerprint, images)
+    again = "" if calibration is not None else ", and is made again each time"
     try:
-        int8 = save_int8(run, int8)
+        with only_one(Path(run) / INT8):
+            if calibration is None:  # else somebody asked for this one
+                stored, trouble = _stored(run, fingerprint)
+                if stored is not None and not trouble:
+                    return stored
+            save_int8(run, int8)
+    except InputError:  # another is stored at this moment, which is taken the next time
+        if calibration is not None:
+            raise
     except OSError as error:
         warnings.warn(
-            f"{run}: the encoder in int8 cannot be stored ({error.strerror}), and is made again "
-            "each time",
-            stacklevel=3,
+            f"{run}: the encoder in int8 cannot be stored ({error.strerror}){again}", stacklevel=3
         )
     return int8
 
 
-def _right_here(int8: Int8) -> bool:
-    """Tell whether it computes here what it did where it was made."""
-    return int8.quantised is None or int8.quantised.narrow or sums_in_32_bits()
+def _stored(run: PathLike, fingerprint: str) -> tuple[Optional[Int8], str]:
+    """Return the encoder in int8 that a run holds, if any, and why it is to be made anew here."""
+    try:
+        stored = load_int8(run, fingerprint)
+    except InputError as error:
+        return None, str(error)
+    if stored is None or stored.narrow != sums_in_32_bits():
+        return stored, ""
+    if stored.narrow and stored.agreement is not None and not stored.agreement.objection:
+        return stored, ""  # right on every processor, and near enough to fp32
+    which = "without" if stored.narrow else "with"
+    return stored, f"{run}: its int8 was made for processors {which} VNNI, unlike this one"
 
 
-def int8_block(run: PathLike, int8: Int8) -> Callable[[Any], Any]:
+def int8_block(run: PathLike, int8: Int8) -> QuantisedBlock:
     """Return the encoder in int8, ready to encode.
 
     Raises

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +33,14 @@ class QuantisedBlock(mx.gluon.SymbolBlock):
 
     gives_codes = True
     mirror = False
+    image_size = 0
+    #: Tells its codes from those of others, see :class:`Quantised`.
+    digest = ""
+
+    def forward(self, x: Any, *args: Any) -> Any:
+        """Return the codes of images, after the check of their shape that fp32 makes."""
+        EncoderBlock.check_images(self, x)
+        return super().forward(x, *args)
 
 
 @dataclass(frozen=True)
@@ -43,21 +54,32 @@ class Quantised:
         (N, D) float32.
     parameters : dict of str to NDArray
         Its parameters and running statistics.
+    image_size : int
+        Height and width of the images, in pixels.
     mirror : bool
         Whether it encodes an image as the sum of its code and that of its mirror image, see
         :class:`tripletnet.networks.EncoderBlock`.
     static_shape : bool
         Whether MXNet may count on batches of one shape, which makes small ones up to eight times as
         fast; with some networks it fails then.
-    narrow : bool
-        Whether two products always fit into 16 bits together, see :func:`sums_in_32_bits`.
     """
 
     graph: str
     parameters: dict[str, Any]
+    image_size: int
     mirror: bool = False
     static_shape: bool = True
-    narrow: bool = False
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """The SHA-256 of graph, which holds the ranges, and parameters, however they are stored."""
+        graph = json.dumps(json.loads(self.graph), sort_keys=True)
+        digest = hashlib.sha256(graph.encode())
+        for name, parameter in sorted(self.parameters.items()):
+            values = parameter.asnumpy()
+            digest.update(f"{name}{values.dtype}{values.shape}".encode())
+            digest.update(np.ascontiguousarray(values).data)
+        return digest.hexdigest()
 
     def block(self) -> QuantisedBlock:
         """Return it as a block that is ready to encode, on the CPU.
@@ -69,7 +91,7 @@ class Quantised:
         """
         symbol = mx.sym.load_json(self.graph)
         block = QuantisedBlock(symbol, [mx.sym.var(INPUT, dtype="uint8")])
-        block.mirror = self.mirror
+        block.mirror, block.image_size, block.digest = self.mirror, self.image_size, self.digest
         for name, parameter in block.collect_params().items():
             parameter._load_init(
                 self.parameters[name], mx.cpu(), cast_dtype=True, dtype_source="saved"
@@ -134,7 +156,8 @@ def quantised_versions(
                 limits = {name: halved(*found) for name, found in limits.items()}
             calibrated = quantization._calibrate_quantized_sym(quantised, limits)
             parameters = quantization._quantize_params(calibrated, arguments, limits)
-            yield _finished(calibrated, {**parameters, **states}, network.mirror, narrow)
+            codes = _finished(calibrated, {**parameters, **states}, narrow)
+            yield Quantised(*codes, network.image_size, network.mirror)
     except (mx.MXNetError, NotImplementedError, AttributeError, KeyError) as error:
         raise InputError(f"MXNet cannot quantise this network ({last_line(error)})") from None
 
@@ -183,9 +206,9 @@ def _look(
 
 
 def _finished(
-    symbol: mx.sym.Symbol, parameters: dict[str, Any], mirror: bool, narrow: bool
-) -> Quantised:
-    """Return what is left to do once a network is quantised and calibrated."""
+    symbol: mx.sym.Symbol, parameters: dict[str, Any], narrow: bool
+) -> tuple[str, dict[str, Any]]:
+    """Return graph and parameters of a network that is quantised and calibrated already."""
     # the second time, quantised layers take up what turns their results into numbers again
     graph = Graph(symbol.get_backend_symbol(_BACKEND), parameters)
     for node in list(graph.operators()):
@@ -200,4 +223,4 @@ def _finished(
         graph.replace_by_parameters(takers[0], limits)
         graph.drop(cast)
     codes = normalize_rows(mx.sym, graph.symbol())
-    return Quantised(codes.tojson(), graph.parameters, mirror, narrow=narrow)
+    return codes.tojson(), graph.parameters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from tripletnet.int8.agreement import Agreement
 from tripletnet.int8.quantizing import Quantised
 from tripletnet.runs import INT8, INT8_PARAMETERS
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -26,26 +27,22 @@ class Int8:
     ----------
     fingerprint : str
         Of the encoder in fp32 that it was made of.
+    narrow : bool
+        Whether it was made for processors that add two products of 8 bits in 16 bits, see
+        :func:`tripletnet.int8.quantizing.sums_in_32_bits`. It is right on the others, too.
     quantised : Quantised or None
         None: MXNet cannot quantise the network.
     agreement : Agreement or None
         How near its codes are to those of fp32.
     refusal : str
         Why it cannot.
-    digest : str
-        The SHA-256 of its parameters' file; empty if it is not stored.
     """
 
     fingerprint: str
+    narrow: bool
     quantised: Optional[Quantised] = None
     agreement: Optional[Agreement] = None
     refusal: str = ""
-    digest: str = ""
-
-    @property
-    def name(self) -> str:
-        """What tells it from others."""
-        return self.digest or f"of {self.fingerprint}"
 
 
 def remove_int8(folder: PathLike) -> None:
@@ -54,29 +51,43 @@ def remove_int8(folder: PathLike) -> None:
         (Path(folder) / name).unlink(missing_ok=True)
 
 
-def save_int8(folder: PathLike, int8: Int8) -> Int8:
-    """Write the encoder in int8 into a run folder; return it with the digest of its file.
+def save_int8(folder: PathLike, int8: Int8) -> None:
+    """Write the encoder in int8 into a run folder.
 
     The description names the parameters by their SHA-256 and is written last.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written. What was there stays if the parameters could not be.
     """
     folder = Path(folder)
-    remove_int8(folder)
     content: dict[str, Any] = {"format": FORMAT, "fingerprint": int8.fingerprint}
-    digest = ""
+    content["narrow"] = int8.narrow
     if int8.quantised is None or int8.agreement is None:
-        content["refusal"] = int8.refusal
-    else:
-        with atomic_path(folder / INT8_PARAMETERS) as scratch:
-            mx.nd.save(str(scratch), int8.quantised.parameters)
-            digest = hashlib.sha256(scratch.read_bytes()).hexdigest()
-        content["agreement"] = int8.agreement.to_json()
-        content["parameters"] = digest
-        content["mirror"] = int8.quantised.mirror
-        content["static_shape"] = int8.quantised.static_shape
-        content["narrow"] = int8.quantised.narrow
-        content["graph"] = json.loads(int8.quantised.graph)
+        write_json(folder / INT8, {**content, "refusal": int8.refusal})
+        (folder / INT8_PARAMETERS).unlink(missing_ok=True)
+        return
+    content["agreement"] = int8.agreement.to_json()
+    content["parameters"] = _save(int8.quantised.parameters, folder / INT8_PARAMETERS)
+    (folder / INT8).unlink(missing_ok=True)  # of what was written over
+    content["image_size"] = int8.quantised.image_size
+    content["mirror"] = int8.quantised.mirror
+    content["static_shape"] = int8.quantised.static_shape
+    content["graph"] = json.loads(int8.quantised.graph)
     write_json(folder / INT8, content)
-    return Int8(int8.fingerprint, int8.quantised, int8.agreement, int8.refusal, digest)
+
+
+def _save(parameters: dict[str, Any], path: Path) -> str:
+    """Write parameters, whole or not at all; return the SHA-256 of the file."""
+    with atomic_path(path) as scratch:
+        try:
+            mx.nd.save(str(scratch), parameters)
+            data = scratch.read_bytes()
+            mx.nd.load_frombuffer(data)  # saving says nothing if the last bytes have no room
+        except mx.MXNetError:
+            raise OSError(errno.EIO, "is the disk full?", str(path)) from None
+    return hashlib.sha256(data).hexdigest()
 
 
 def load_int8(folder: PathLike, fingerprint: str) -> Optional[Int8]:
@@ -104,18 +115,23 @@ def load_int8(folder: PathLike, fingerprint: str) -> Optional[Int8]:
     if stored.get("fingerprint") != fingerprint:
         raise InputError(f"{path}: is of other weights than {folder / 'encoder.params'}")
     if "refusal" in stored:
-        return Int8(fingerprint, refusal=str(stored["refusal"]))
+        return Int8(fingerprint, bool(stored.get("narrow")), refusal=str(stored["refusal"]))
     try:
         data = (folder / INT8_PARAMETERS).read_bytes()
     except OSError as error:
         raise InputError(f"{folder / INT8_PARAMETERS}: {error.strerror}") from None
+    if hashlib.sha256(data).hexdigest() != stored.get("parameters"):
+        raise InputError(f"{folder / INT8_PARAMETERS}: damaged")
     try:
-        if hashlib.sha256(data).hexdigest() != stored["parameters"]:
-            raise InputError(f"{folder / INT8_PARAMETERS}: damaged")
         parameters = mx.nd.load_frombuffer(data)
-        choices = {name: bool(stored[name]) for name in ("mirror", "static_shape", "narrow")}
-        quantised = Quantised(json.dumps(stored["graph"]), parameters, **choices)
+        quantised = Quantised(
+            json.dumps(stored["graph"]),
+            parameters,
+            int(stored["image_size"]),
+            bool(stored["mirror"]),
+            bool(stored["static_shape"]),
+        )
         measured = Agreement(**stored["agreement"])
-    except (KeyError, TypeError, mx.MXNetError):
+        return Int8(fingerprint, bool(stored["narrow"]), quantised, measured)
+    except (KeyError, TypeError, ValueError, mx.MXNetError):
         raise InputError(f"{path}: damaged") from None
-    return Int8(fingerprint, quantised, measured, digest=stored["parameters"])

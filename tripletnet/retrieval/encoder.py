@@ -23,6 +23,7 @@ from tripletnet.data.scan import LeftOut
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike
 from tripletnet.int8.precision import load_encoder
+from tripletnet.int8.quantizing import QuantisedBlock
 from tripletnet.networks import EncoderBlock
 from tripletnet.processor import usable_cores
 from tripletnet.retrieval.encode import encode
@@ -53,8 +54,8 @@ class Encoder:
         The squared distance up to which two images count as the same.
     device : mxnet.Context, optional
         Where the network runs.
-    quantised : callable, optional
-        The same in int8, NDArray (n, 3, H, W) uint8 -> (n, D): encodes in place of `network`.
+    quantised : QuantisedBlock, optional
+        The same in int8: encodes in place of `network`.
 
     Examples
     --------
@@ -71,7 +72,7 @@ class Encoder:
         fit: str = "crop",
         threshold: Optional[float] = None,
         device: Optional[mx.Context] = None,
-        quantised: Optional[Callable[[Any], Any]] = None,
+        quantised: Optional[QuantisedBlock] = None,
     ) -> None:
         self.network = network
         self.run = Path(run)
@@ -110,7 +111,7 @@ class Encoder:
             description.get("source", {}).get("fit", "crop"),
             read_threshold(run),
             device,
-            loaded.encode if loaded.precision == "int8" else None,
+            loaded.encode if isinstance(loaded.encode, QuantisedBlock) else None,
         )
 
     def __repr__(self) -> str:
@@ -256,7 +257,9 @@ class Encoder:
         shape = (len(usable), self.code_size)
         if check is not None:
             check(*shape)
-        made_by = [self.fingerprint] + ["int8"] * (self.precision == "int8")
+        made_by = [self.fingerprint]
+        if self._quantised is not None:  # one fingerprint has many encoders in int8
+            made_by.append(self._quantised.digest)
         with PartialCodes(keep, shape, [*made_by, *digests]) as partial_codes:
             for rows in _blocks(partial_codes.done, len(usable)):
                 pixels = found.pixels[found.rows[usable[rows]]]
