@@ -28,10 +28,10 @@ from tripletnet.command import CommandParser, add_seed, run_command
 from tripletnet.data.alter import ALTERATIONS, MILD
 from tripletnet.data.cifar10 import load_cifar10
 from tripletnet.data.images import ImageSet
+from tripletnet.encoding import encode
 from tripletnet.errors import InputError
 from tripletnet.files import write_json
 from tripletnet.networks import get_network
-from tripletnet.retrieval.encode import encode
 from tripletnet.runs import load_run, read_description
 from tripletnet.runtime import versions
 

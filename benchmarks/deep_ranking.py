@@ -28,9 +28,9 @@ from tripletnet.backend import mx
 from tripletnet.command import CommandParser, parse_number, run_command
 from tripletnet.data.judged_file import read_judged
 from tripletnet.data.triplet_set import TripletSet
+from tripletnet.encoding import encode
 from tripletnet.evaluation.orderings import ordered_right, triplet_distances
 from tripletnet.networks import get_network
-from tripletnet.retrieval.encode import encode
 from tripletnet.training import Callback, StepResult, Trainer, TrainingConfig
 from tripletnet.training.fit import make_encoder, make_loss, settled
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.command import positive
 from benchmarks.turns import alternate, spread
-from tripletnet.codes_file import EncodedImages
+from tripletnet.codes.file import EncodedImages
 from tripletnet.command import CommandParser, run_command
 from tripletnet.retrieval.encoder import Encoder
 from tripletnet.retrieval.index import Index

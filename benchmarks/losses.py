@@ -31,10 +31,10 @@ from benchmarks.turns import alternate
 from tripletnet.command import CommandParser, add_seed, run_command
 from tripletnet.data.cifar10 import load_cifar10
 from tripletnet.data.images import ImageSet, Splits
+from tripletnet.encoding import encode
 from tripletnet.errors import InputError
 from tripletnet.evaluation import SVMProbe, retrieval_metrics
 from tripletnet.files import finite, read_json, write_json
-from tripletnet.retrieval.encode import encode
 from tripletnet.runtime import versions
 from tripletnet.training import Trainer, TrainingConfig, TrainingError
 from tripletnet.training.fit import fit_encoder, make_encoder, make_loss

@@ -10,7 +10,7 @@ from typing import Optional
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from tripletnet.codes_file import EncodedImages, read_codes, write_codes
+from tripletnet.codes.file import EncodedImages, read_codes, write_codes
 from tripletnet.data import load_cifar10
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike, absolute, cache_folder

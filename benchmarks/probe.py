@@ -25,7 +25,7 @@ from sklearn.svm import LinearSVC
 from benchmarks.command import positive, run_benchmark
 from benchmarks.contest import Contest, Work
 from benchmarks.patch_codes import add_code_options, chosen_codes, code_settings
-from tripletnet.codes_file import EncodedImages
+from tripletnet.codes.file import EncodedImages
 from tripletnet.errors import InputError
 from tripletnet.evaluation import SVMProbe
 

@@ -26,7 +26,7 @@ from benchmarks.contest import Contest, Work
 from benchmarks.memory import forget_peak, held
 from benchmarks.patch_codes import add_code_options, chosen_codes, code_settings
 from benchmarks.rivals import make_all, require, threads
-from tripletnet.codes_file import EncodedImages
+from tripletnet.codes.file import EncodedImages
 from tripletnet.errors import InputError
 from tripletnet.evaluation import retrieval_metrics
 

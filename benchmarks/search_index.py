@@ -31,14 +31,14 @@ import numpy as np
 from benchmarks.command import positive
 from benchmarks.memory import held
 from benchmarks.turns import alternate, spread
-from tripletnet.codes_file import EncodedImages
+from tripletnet.codes.file import EncodedImages
 from tripletnet.command import CommandParser, run_command
 from tripletnet.commands.index import parse_size
 from tripletnet.data import load_cifar10
+from tripletnet.encoding import encode
 from tripletnet.errors import InputError
 from tripletnet.files import write_json
 from tripletnet.processor import usable_cores
-from tripletnet.retrieval.encode import encode
 from tripletnet.retrieval.index import Index
 from tripletnet.retrieval.index_store import load_faiss
 from tripletnet.runs import load_run, read_description

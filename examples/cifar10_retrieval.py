@@ -18,6 +18,7 @@ from typing import Any, Optional
 
 import numpy as np
 
+from tripletnet.codes.nearest import nearest
 from tripletnet.command import (
     CommandParser,
     add_tensorboard,
@@ -32,7 +33,6 @@ from tripletnet.files import write_json
 from tripletnet.plots import confusion_matrix, retrieval_grid, save_figure
 from tripletnet.presets import PRESETS, choose
 from tripletnet.progress import stage_bars
-from tripletnet.retrieval import nearest
 
 NO_CIFAR10 = """\
 ================================================================================
@@ -106,8 +106,8 @@ def main(args: argparse.Namespace) -> None:
     train, test = splits.train, splits.test
 
     # MXNet takes seconds to import: only now, when the options and the data are known to be good
+    from tripletnet.encoding import encode
     from tripletnet.judging import judge_control
-    from tripletnet.retrieval.encode import encode
     from tripletnet.runs import going_on, read_description
     from tripletnet.runtime import device
     from tripletnet.training import TrainingConfig, train_run

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 
 from tripletnet import SVMProbe
-from tripletnet.codes_file import read_codes
+from tripletnet.codes.file import read_codes
 from tripletnet.command import CommandParser, run_command
 from tripletnet.errors import InputError
 

@@ -18,7 +18,7 @@ from benchmarks.contest import Contest
 from benchmarks.page import put_between
 from benchmarks.patch_codes import chosen_codes, noise_codes, stored_patch_codes, whose_codes
 from benchmarks.trainers import of_triplets
-from tripletnet.codes_file import write_codes
+from tripletnet.codes.file import write_codes
 from tripletnet.command import run_command
 from tripletnet.errors import InputError
 

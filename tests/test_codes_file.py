@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from tripletnet.codes_file import EncodedImages, read_codes, write_codes
+from tripletnet.codes.file import EncodedImages, read_codes, write_codes
 from tripletnet.errors import InputError
 
 CODES = np.arange(1, 7, dtype=np.float32).reshape(3, 2)

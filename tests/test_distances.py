@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tripletnet.backend import mx
-from tripletnet.codes_file import EncodedImages
+from tripletnet.codes.distances import Distance
+from tripletnet.codes.file import EncodedImages
+from tripletnet.codes.nearest import nearest
 from tripletnet.commands import evaluate
-from tripletnet.distances import Distance
 from tripletnet.errors import InputError
 from tripletnet.evaluation import retrieval_metrics
 from tripletnet.evaluation.judgement import judge
@@ -22,7 +23,6 @@ from tripletnet.evaluation.pairs import pair_distances
 from tripletnet.evaluation.parts import Codes
 from tripletnet.evaluation.threshold import choose_threshold
 from tripletnet.registry import DISTANCES
-from tripletnet.retrieval import nearest
 from tripletnet.retrieval.compare import compare
 from tripletnet.retrieval.encoder import Encoder
 from tripletnet.retrieval.index import Index

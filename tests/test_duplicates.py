@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tripletnet.codes_file import EncodedImages
+from tripletnet.codes.file import EncodedImages
 from tripletnet.commands import duplicates as command
 from tripletnet.data.opencv import cv2
 from tripletnet.errors import InputError

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tripletnet.codes_file import read_codes
+from tripletnet.codes.file import read_codes
 from tripletnet.data.decode import decode_image
 from tripletnet.data.pictures import list_pictures
+from tripletnet.encoding import encode
 from tripletnet.errors import InputError
 from tripletnet.retrieval import encoder as encoder_module
-from tripletnet.retrieval.encode import encode
 from tripletnet.retrieval.encoder import Encoder
 
 pytestmark = pytest.mark.usefixtures("own_cache")

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tripletnet.codes_file import EncodedImages
+from tripletnet.codes.file import EncodedImages
 from tripletnet.errors import InputError
 from tripletnet.files import write_json
 from tripletnet.retrieval import index_store

@@ -11,6 +11,7 @@ import pytest
 from tripletnet.backend import mx
 from tripletnet.data.images import ImageSet
 from tripletnet.data.view_set import ViewSet
+from tripletnet.encoding import encode
 from tripletnet.errors import InputError
 from tripletnet.int8 import making
 from tripletnet.int8.agreement import Agreement, agreement
@@ -20,7 +21,6 @@ from tripletnet.int8.graph import INPUT, Graph
 from tripletnet.int8.making import make_int8
 from tripletnet.int8.ranges import cut_range
 from tripletnet.networks import NETWORKS, EncoderBlock, ResidualNet, TripletCNN
-from tripletnet.retrieval.encode import encode
 
 nn = mx.gluon.nn
 

@@ -7,9 +7,9 @@ import pytest
 
 from tripletnet.backend import mx
 from tripletnet.data.images import ImageSet
+from tripletnet.encoding import encode
 from tripletnet.networks import Classifier, get_network
 from tripletnet.networks.fingerprint import fingerprint
-from tripletnet.retrieval.encode import encode
 from tripletnet.retrieval.encoder import Encoder
 from tripletnet.training import TrainingConfig, train_run
 

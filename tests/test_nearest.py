@@ -12,9 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tripletnet.codes.nearest import LAST, RankingKeys, nearest, scan
 from tripletnet.errors import InputError
-from tripletnet.retrieval import nearest
-from tripletnet.retrieval.nearest import LAST, RankingKeys, scan
 
 
 def unit_codes(count: int, size: int, seed: int = 0) -> np.ndarray:
@@ -90,7 +89,7 @@ def test_ties_are_ranked_by_the_lower_index(places, query):
     ids=["uniform", "ties", "alike", "infinite", "huge"],
 )
 def test_keys_are_sorted_alike_both_ways(monkeypatch, distances_of, count, coarse_first):
-    module = sys.modules["tripletnet.retrieval.nearest"]
+    module = sys.modules["tripletnet.codes.nearest"]
     monkeypatch.setattr(module, "_coarse_first_is_faster", lambda: coarse_first)
     random = np.random.default_rng(0)
     distances = np.array([distances_of(random, count) for _ in range(3)], dtype=np.float32)
@@ -182,7 +181,7 @@ def test_bad_input_is_named(change, message):
 def test_equal_codes_are_equally_far_by_any_kernels(kernels):
     """OpenBLAS's kernels for AVX2 round by the place in a matrix, those for AVX-512 do not."""
     program = (
-        "import numpy as np; from tripletnet.retrieval import nearest; "
+        "import numpy as np; from tripletnet.codes.nearest import nearest; "
         "codes = np.random.default_rng(0).standard_normal((17, 37)).astype(np.float32); "
         "same = np.repeat(codes[:1], 333, axis=0); "
         "distances, indices = nearest(same, codes, k=333); "

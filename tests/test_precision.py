@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tripletnet import Encoder, TrainingConfig, train_run
-from tripletnet.codes_file import read_codes
+from tripletnet.codes.file import read_codes
 from tripletnet.data.images import ImageSet
 from tripletnet.errors import InputError
 from tripletnet.int8 import precision as precision_module

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tripletnet.backend import mx
+from tripletnet.encoding import encode
 from tripletnet.errors import InputError
 from tripletnet.networks import WithNorms, get_network
-from tripletnet.retrieval.encode import encode
 from tripletnet.training import TrainingConfig, train_run
 
 CONFIG = TrainingConfig(

@@ -11,7 +11,7 @@ import pytest
 
 from tripletnet.backend import mx
 from tripletnet.cli import make_parser
-from tripletnet.distances import Distance
+from tripletnet.codes.distances import Distance
 from tripletnet.errors import InputError
 from tripletnet.losses import BatchLoss, SquaredEuclidean
 from tripletnet.losses.mining import Miner, Triplets

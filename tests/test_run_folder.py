@@ -15,11 +15,11 @@ import pytest
 from tripletnet.backend import mx
 from tripletnet.data.images import ImageSet
 from tripletnet.data.scan import LeftOut
+from tripletnet.encoding import encode
 from tripletnet.errors import InputError
 from tripletnet.losses.mining import SemiHard
 from tripletnet.networks.fingerprint import fingerprint
 from tripletnet.networks.zoo import make_classifier
-from tripletnet.retrieval.encode import encode
 from tripletnet.retrieval.encoder import Encoder
 from tripletnet.runs import load_run, read_threshold, read_threshold_target
 from tripletnet.training import Trainer, TrainingConfig, check_initial, fit_encoder, train_run

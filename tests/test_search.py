@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tripletnet.codes_file import EncodedImages, write_codes
+from tripletnet.codes.file import EncodedImages, write_codes
 from tripletnet.errors import InputError
 from tripletnet.files import only_one, read_json, write_json
 from tripletnet.retrieval.compare import Comparison, compare

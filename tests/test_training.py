@@ -11,10 +11,10 @@ from short_trainings import CONFIG, make_trainer, runtime_warnings, same, train
 
 from tripletnet.backend import mx
 from tripletnet.data.images import ImageSet
+from tripletnet.encoding import encode
 from tripletnet.errors import InputError
 from tripletnet.networks.whitened import WhitenedNet
 from tripletnet.registry import SCHEDULES
-from tripletnet.retrieval.encode import encode
 from tripletnet.training import (
     TrainingError,
     fit_control,

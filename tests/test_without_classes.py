@@ -20,6 +20,7 @@ from tripletnet.data.sampling import UniformSampler
 from tripletnet.data.triplet_set import TripletSet
 from tripletnet.data.unlabelled import load_unlabelled
 from tripletnet.data.view_set import ViewSet
+from tripletnet.encoding import encode
 from tripletnet.errors import InputError
 from tripletnet.evaluation.orderings import ordered_right, originals_first, triplet_distances
 from tripletnet.losses import (
@@ -30,7 +31,6 @@ from tripletnet.losses import (
     RandomTriplets,
     SupervisedContrastive,
 )
-from tripletnet.retrieval.encode import encode
 from tripletnet.training import (
     Trainer,
     TrainingConfig,

@@ -35,10 +35,10 @@ _HOME = {
     "fit_encoder": "tripletnet.training",
     "train_run": "tripletnet.training",
     "load_run": "tripletnet.runs",
-    "encode": "tripletnet.retrieval.encode",
+    "encode": "tripletnet.encoding",
     "Encoder": "tripletnet.retrieval.encoder",
     "Index": "tripletnet.retrieval.index",
-    "nearest": "tripletnet.retrieval",
+    "nearest": "tripletnet.codes.nearest",
     "SVMProbe": "tripletnet.evaluation",
     "retrieval_metrics": "tripletnet.evaluation",
 }

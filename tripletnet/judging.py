@@ -12,10 +12,11 @@ from typing import Any, Callable, Optional, Union
 import numpy as np
 
 from tripletnet.backend import mx
+from tripletnet.codes.distances import Distance
 from tripletnet.data import ImageSet, load_data
 from tripletnet.data.source import LoadedData
 from tripletnet.data.split import split_from_json
-from tripletnet.distances import Distance
+from tripletnet.encoding import encode
 from tripletnet.errors import InputError, some_of
 from tripletnet.evaluation.judgement import Control, Judgement, judge
 from tripletnet.evaluation.parts import Codes
@@ -29,7 +30,6 @@ from tripletnet.evaluation.threshold import (
 from tripletnet.files import PathLike, read_json
 from tripletnet.int8.precision import RunEncoder, load_encoder
 from tripletnet.registry import DISTANCES, NETWORKS
-from tripletnet.retrieval.encode import encode
 from tripletnet.runs import SPLIT, read_description, read_threshold_target, write_threshold
 from tripletnet.training import TrainingConfig, fit_control
 from tripletnet.training.bf16 import training_precision

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Optional, TypeVar, Union
 from tripletnet.errors import InputError
 
 if TYPE_CHECKING:
-    from tripletnet.distances import Distance
+    from tripletnet.codes.distances import Distance
     from tripletnet.losses import BatchLoss, Miner
     from tripletnet.networks import EncoderBlock
 
@@ -149,9 +149,9 @@ LOSS_PARAMETERS = ("margin", "temperature", "smoothing")
 DISTANCES: Registry[Distance] = Registry(
     "distance",
     {
-        "squared": "tripletnet.distances:SquaredEuclidean",
-        "euclidean": "tripletnet.distances:Euclidean",
-        "cosine": "tripletnet.distances:Cosine",
+        "squared": "tripletnet.codes.distances:SquaredEuclidean",
+        "euclidean": "tripletnet.codes.distances:Euclidean",
+        "cosine": "tripletnet.codes.distances:Cosine",
     },
 )
 

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Encode, write the codes, and say how many there are; a stopped run is taken up again."""
-    from tripletnet.codes_file import write_codes
+    from tripletnet.codes.file import write_codes
     from tripletnet.errors import InputError
     from tripletnet.files import only_one
     from tripletnet.progress import stage_bars, tell_left_out

@@ -166,7 +166,7 @@ def _judge_codes(
     """Judge a file of codes; return also where the pictures will be noted that are not there."""
     import numpy as np
 
-    from tripletnet.codes_file import read_codes
+    from tripletnet.codes.file import read_codes
     from tripletnet.evaluation.judgement import judge
     from tripletnet.evaluation.parts import Codes
 

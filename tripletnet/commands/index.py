@@ -16,7 +16,7 @@ from tripletnet.command import add_device, add_precision, add_run, add_seed, enc
 from tripletnet.errors import InputError
 
 if TYPE_CHECKING:
-    from tripletnet.codes_file import EncodedImages
+    from tripletnet.codes.file import EncodedImages
     from tripletnet.retrieval.catalogue import Catalogue
     from tripletnet.retrieval.index import Index
 
@@ -187,7 +187,7 @@ def parse_size(text: str) -> int:
 
 def _encoded(args: argparse.Namespace) -> tuple[EncodedImages, Optional[float]]:
     """Return the codes to index and their run's threshold."""
-    from tripletnet.codes_file import read_codes
+    from tripletnet.codes.file import read_codes
     from tripletnet.retrieval.index_plan import plan_index
     from tripletnet.runs import read_threshold
 

@@ -10,14 +10,14 @@ from typing import Any, Optional, Union
 import numpy as np
 
 from tripletnet.codes import of_unit_length
-from tripletnet.distances import Distance
+from tripletnet.codes.distances import Distance
+from tripletnet.codes.nearest import nearest
 from tripletnet.evaluation.metrics import QueryMetrics, RetrievalMetrics, query_metrics
 from tripletnet.evaluation.pairs import PairDistances, Rates, pair_distances
 from tripletnet.evaluation.parts import Codes
 from tripletnet.evaluation.threshold import Threshold
 from tripletnet.evaluation.verification import nmi, roc_auc
 from tripletnet.registry import DISTANCES
-from tripletnet.retrieval.nearest import nearest
 
 #: The k of Recall@k and Precision@k.
 KS = (1, 5, 10)

@@ -10,7 +10,7 @@ from typing import Any, Optional, Union
 import numpy as np
 
 from tripletnet.codes import check_classes
-from tripletnet.distances import Distance
+from tripletnet.codes.distances import Distance
 from tripletnet.errors import InputError
 from tripletnet.evaluation.comparison import Comparison, compare_all
 from tripletnet.evaluation.pairs import pair_distances

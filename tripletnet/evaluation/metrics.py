@@ -36,10 +36,10 @@ from tripletnet.codes import (
     check_rows,
     check_widths,
 )
-from tripletnet.distances import Distance
+from tripletnet.codes.distances import Distance
+from tripletnet.codes.nearest import LAST, RankingKeys, scan
 from tripletnet.errors import InputError
 from tripletnet.registry import DISTANCES
-from tripletnet.retrieval.nearest import LAST, RankingKeys, scan
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from tripletnet.codes.nearest import nearest
 from tripletnet.evaluation.pairs import PairDistances, paired_distances
-from tripletnet.retrieval.nearest import nearest
 
 
 def triplet_distances(codes: np.ndarray, triplets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

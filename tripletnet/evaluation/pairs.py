@@ -8,7 +8,7 @@ from typing import Union
 import numpy as np
 
 from tripletnet.codes import check_classes, check_codes, check_labels, near_origin
-from tripletnet.distances import Distance, SquaredEuclidean
+from tripletnet.codes.distances import Distance, SquaredEuclidean
 from tripletnet.errors import InputError
 from tripletnet.registry import DISTANCES
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tripletnet.distances import Distance, SquaredEuclidean
+from tripletnet.codes.distances import Distance, SquaredEuclidean
 from tripletnet.errors import InputError
 from tripletnet.evaluation.pairs import PairDistances
 

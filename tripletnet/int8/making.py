@@ -9,6 +9,7 @@ import numpy as np
 
 from tripletnet.backend import mx
 from tripletnet.data.images import ImageSet
+from tripletnet.encoding import encode
 from tripletnet.errors import InputError
 from tripletnet.int8.agreement import Agreement, agreement
 from tripletnet.int8.calibration import Calibration
@@ -20,7 +21,6 @@ from tripletnet.int8.quantizing import (
 )
 from tripletnet.int8.store import Int8
 from tripletnet.networks import EncoderBlock
-from tripletnet.retrieval.encode import encode
 
 
 def make_int8(network: EncoderBlock, fingerprint: str, calibration: Calibration) -> Int8:

@@ -29,7 +29,7 @@ _IN_FLOAT = ["elemwise_mul"]
 
 
 class QuantisedBlock(mx.gluon.SymbolBlock):
-    """What computes in 8 bits; :func:`tripletnet.retrieval.encode.encode` takes it."""
+    """What computes in 8 bits; :func:`tripletnet.encoding.encode` takes it."""
 
     gives_codes = True
     mirror = False

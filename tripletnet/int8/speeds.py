@@ -14,10 +14,10 @@ from typing import Any, Callable, Optional
 import numpy as np
 
 from tripletnet.backend import mx
+from tripletnet.encoding import usual_batch_size
 from tripletnet.errors import InputError
 from tripletnet.files import cache_folder, read_json, write_json
 from tripletnet.processor import has_tiles, processor_name
-from tripletnet.retrieval.encode import usual_batch_size
 
 _ROUNDS, _SECONDS = 5, 2.0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any, Union
 
-from tripletnet.distances import (
+from tripletnet.codes.distances import (
     Cosine,
     Distance,
     Euclidean,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tripletnet.backend import mx
-from tripletnet.distances import Distance, SquaredEuclidean
+from tripletnet.codes.distances import Distance, SquaredEuclidean
 from tripletnet.losses.mining.base import pair_masks
 
 

@@ -7,7 +7,7 @@ from typing import Any, Union
 import numpy as np
 
 from tripletnet.backend import mx
-from tripletnet.distances import Distance
+from tripletnet.codes.distances import Distance
 from tripletnet.losses.batch import BatchLoss, as_masks
 from tripletnet.losses.checks import positive
 from tripletnet.registry import DISTANCES

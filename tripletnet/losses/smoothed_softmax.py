@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Union
 
-from tripletnet.distances import Distance
+from tripletnet.codes.distances import Distance
 from tripletnet.losses.batch import BatchLoss
 from tripletnet.losses.checks import positive, smoothing_share
 from tripletnet.registry import DISTANCES

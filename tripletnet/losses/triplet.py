@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tripletnet.backend import mx
-from tripletnet.distances import squared_euclidean
+from tripletnet.codes.distances import squared_euclidean
 from tripletnet.losses.checks import positive
 
 

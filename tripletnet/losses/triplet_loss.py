@@ -7,7 +7,7 @@ from typing import Any, Optional, Union
 import numpy as np
 
 from tripletnet.backend import mx
-from tripletnet.distances import Distance
+from tripletnet.codes.distances import Distance
 from tripletnet.errors import InputError
 from tripletnet.losses.batch import BatchLoss
 from tripletnet.losses.checks import positive

@@ -64,7 +64,7 @@ class EncoderBlock(mx.gluon.HybridBlock):
         The pixels' normalisation, on the 0..255 scale.
     mirror : bool
         Encode an image as the sum of its code and that of its mirror image, scaled to unit length:
-        :func:`tripletnet.retrieval.encode.encode` does that, training does not.
+        :func:`tripletnet.encoding.encode` does that, training does not.
     rectify : bool
         Pass the dense layer's outputs through ReLU before they are scaled: for training with a
         projection head, see :class:`tripletnet.networks.WithNorms`.

@@ -1,5 +1,1 @@
-"""Encode images and find the nearest codes."""
-
-from tripletnet.retrieval.nearest import nearest
-
-__all__ = ["nearest"]
+"""Find by picture: encoders and indexes of pictures."""

@@ -12,7 +12,7 @@ from typing import Optional
 import numpy as np
 
 from tripletnet.codes import check_labels
-from tripletnet.codes_file import EncodedImages
+from tripletnet.codes.file import EncodedImages
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike
 

@@ -10,7 +10,7 @@ from typing import Optional
 
 import numpy as np
 
-from tripletnet.codes_file import EncodedImages
+from tripletnet.codes.file import EncodedImages
 from tripletnet.errors import InputError
 from tripletnet.files import absolute
 from tripletnet.retrieval.catalogue import Catalogue

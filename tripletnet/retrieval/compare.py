@@ -7,7 +7,7 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
-from tripletnet.distances import Distance, SquaredEuclidean
+from tripletnet.codes.distances import Distance, SquaredEuclidean
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike, finite
 from tripletnet.registry import DISTANCES

@@ -13,20 +13,20 @@ from typing import Any, Callable, Optional, Union
 import numpy as np
 
 from tripletnet.backend import mx
-from tripletnet.codes_file import EncodedImages
+from tripletnet.codes.file import EncodedImages
 from tripletnet.data.cache import cached_images
 from tripletnet.data.decode import decode_image
 from tripletnet.data.images import ImageSet
 from tripletnet.data.pictures import list_pictures
 from tripletnet.data.resize import resize_image
 from tripletnet.data.scan import LeftOut
+from tripletnet.encoding import encode
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike
 from tripletnet.int8.precision import load_encoder
 from tripletnet.int8.quantizing import QuantisedBlock
 from tripletnet.networks import EncoderBlock
 from tripletnet.processor import usable_cores
-from tripletnet.retrieval.encode import encode
 from tripletnet.retrieval.partial_codes import PartialCodes
 from tripletnet.runs import read_threshold
 

@@ -10,8 +10,8 @@ from typing import Any, Callable, Optional, Union
 import numpy as np
 
 from tripletnet.codes import check_codes, check_rows, of_unit_length
-from tripletnet.codes_file import EncodedImages
-from tripletnet.distances import Distance
+from tripletnet.codes.distances import Distance
+from tripletnet.codes.file import EncodedImages
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike
 from tripletnet.registry import DISTANCES
@@ -42,7 +42,7 @@ class Index:
 
     Examples
     --------
-    >>> from tripletnet.codes_file import EncodedImages
+    >>> from tripletnet.codes.file import EncodedImages
     >>> codes = np.array([[0, 1], [1, 0], [0.6, 0.8]], dtype=np.float32)
     >>> index = Index.build(EncodedImages(codes, paths=["a.jpg", "b.jpg", "c.jpg"]))
     >>> print(index.search(codes[:1], k=2, exclude=[[0]])[0])

@@ -7,9 +7,9 @@ from typing import Any, Callable, Optional
 
 import numpy as np
 
+from tripletnet.codes.nearest import nearest
 from tripletnet.retrieval.index_plan import LINKS, Plan
 from tripletnet.retrieval.index_store import load_faiss
-from tripletnet.retrieval.nearest import nearest
 
 Progress = Callable[[str, int, int], None]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Optional, Union
 
-from tripletnet.codes_file import EncodedImages
+from tripletnet.codes.file import EncodedImages
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike
 from tripletnet.retrieval.catalogue import Catalogue

@@ -12,10 +12,10 @@ from typing import Any, Callable, Optional, Union
 
 import numpy as np
 
+from tripletnet.codes.distances import Distance
 from tripletnet.data.decode import ImageError, decode_image, read_bytes
 from tripletnet.data.pictures import list_pictures
 from tripletnet.data.scan import NO_IMAGE, LeftOut
-from tripletnet.distances import Distance
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike
 from tripletnet.processor import usable_cores

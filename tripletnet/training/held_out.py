@@ -6,6 +6,7 @@ from typing import Any, Callable, Protocol
 
 import numpy as np
 
+from tripletnet.codes.nearest import nearest
 from tripletnet.data.alter import ALTERATIONS, MILD
 from tripletnet.data.examples import Examples
 from tripletnet.data.images import ImageSet
@@ -22,7 +23,6 @@ from tripletnet.evaluation.orderings import (
 from tripletnet.evaluation.pairs import PairDistances, pair_distances, paired_distances
 from tripletnet.evaluation.threshold import DEFAULT_VALUE
 from tripletnet.evaluation.verification import roc_auc
-from tripletnet.retrieval.nearest import nearest
 
 #: Gives the code of each image of a set, (N, D) float32.
 CodesOf = Callable[[ImageSet], np.ndarray]

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tripletnet.codes.nearest import nearest
 from tripletnet.data.examples import Examples
 from tripletnet.data.images import ImageSet
 from tripletnet.files import PathLike
 from tripletnet.plots import neighbour_mosaic, save_picture
-from tripletnet.retrieval.nearest import nearest
 from tripletnet.training.callbacks import Callback, is_due
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from tripletnet.backend import mx
 from tripletnet.data.examples import Examples
 from tripletnet.data.scan import LeftOut, write_left_out
 from tripletnet.data.split import split_to_json
+from tripletnet.encoding import encode
 from tripletnet.errors import InputError
 from tripletnet.evaluation.threshold import Threshold, choose_threshold
 from tripletnet.extras import load_tensorboardx
@@ -20,7 +21,6 @@ from tripletnet.int8.calibration import choose_calibration, save_calibration
 from tripletnet.int8.store import remove_int8
 from tripletnet.networks import EncoderBlock
 from tripletnet.plots import save_figure, training_curves
-from tripletnet.retrieval.encode import encode
 from tripletnet.runs import (
     CALIBRATION,
     LEFT_OUT,

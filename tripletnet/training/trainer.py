@@ -16,11 +16,11 @@ from tripletnet.backend import mx
 from tripletnet.data.batches import batches
 from tripletnet.data.examples import Examples
 from tripletnet.data.images import ImageSet
+from tripletnet.encoding import encode
 from tripletnet.errors import InputError
 from tripletnet.losses import BatchLoss
 from tripletnet.losses.batch_statistics import BatchStatistics
 from tripletnet.networks import EncoderBlock, WithNorms
-from tripletnet.retrieval.encode import encode
 from tripletnet.training.backbone import Backbone
 from tripletnet.training.bf16 import training_precision
 from tripletnet.training.callbacks import Callback, StepResult

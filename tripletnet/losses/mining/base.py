@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Union
 
 import numpy as np
 
-from tripletnet.distances import Distance
+from tripletnet.codes.distances import Distance
 
 
 class Triplets(NamedTuple):

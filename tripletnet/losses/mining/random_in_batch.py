@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tripletnet.distances import Distance
+from tripletnet.codes.distances import Distance
 from tripletnet.losses.mining.base import Miner, Triplets, pair_masks
 
 

@@ -11,7 +11,7 @@ from typing import Callable, Optional, Union
 import numpy as np
 
 from tripletnet.codes import check_codes, check_rows, check_widths, near_origin
-from tripletnet.distances import Distance
+from tripletnet.codes.distances import Distance
 from tripletnet.errors import InputError
 from tripletnet.processor import usable_cores
 from tripletnet.registry import DISTANCES
