@@ -8,7 +8,7 @@ import json
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any
 
 from tripletnet.command import (
     add_device,
@@ -21,8 +21,6 @@ from tripletnet.errors import InputError
 from tripletnet.registry import DISTANCES
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from tripletnet.evaluation.judgement import Judgement
 
 
@@ -123,7 +121,7 @@ def run(args: argparse.Namespace) -> None:
 def _judge_rows(args: argparse.Namespace) -> None:
     """Judge a run on a file of triplets or pairs, and print how well it does."""
     from tripletnet.files import write_json
-    from tripletnet.judging_rows import judge_rows
+    from tripletnet.judging.rows import judge_rows
     from tripletnet.progress import stage_bars
     from tripletnet.retrieval.encoder import Encoder
     from tripletnet.runtime import device
@@ -164,61 +162,14 @@ def _judge_codes(
     args: argparse.Namespace, wish: dict[str, Any]
 ) -> tuple[Judgement, dict[str, Any]]:
     """Judge a file of codes; return also where the pictures will be noted that are not there."""
-    import numpy as np
-
-    from tripletnet.codes.file import read_codes
-    from tripletnet.evaluation.judgement import judge
-    from tripletnet.evaluation.parts import Codes
+    from tripletnet.judging.codes import judge_codes
 
     given = [*["--control"] * args.control, *encoder_options(args), *["--root"] * bool(args.root)]
     if given:
         raise InputError(f"{given[0]}: a file of codes has no encoder: give a run folder")
-    file = read_codes(args.judged)
-    if file.labels is None:
-        raise InputError(f"{args.judged}: has no field labels: add the class of each code")
-    notes = ["Whether the encoder that made these codes has learnt from them is not known."]
-    rows = (
-        np.flatnonzero(file.labels != "") if file.labels.dtype.kind == "U" else np.arange(len(file))
-    )
-    if not len(rows):
-        raise InputError(f"{args.judged}: no code has a class: add some in the field labels")
-    codes, paths = file.codes, file.paths
-    if len(rows) < len(file):
-        notes.append(f"{len(file) - len(rows):,} codes are of no known class and were left out.")
-        codes, paths = codes[rows], paths and [paths[row] for row in rows]
-    classes, labels = np.unique(file.labels[rows], return_inverse=True)
-    if args.data is not None and (paths is None or not Path(args.data).is_dir()):
-        why = "no such folder" if paths else f"{args.judged} has no field paths to look up there"
-        raise InputError(f"{args.data}: {why}: leave it out, or give the pictures' folder")
-    pictures = None
     missing: set[Path] = set()
-    if paths is not None:
-        files = [Path(args.data or file.root or ".") / path for path in paths]
-
-        def pictures(indices: np.ndarray) -> list[Optional[np.ndarray]]:
-            found = [_picture(files[index]) for index in indices]
-            missing.update(files[i] for i, picture in zip(indices, found) if picture is None)
-            return found
-
-    judgement = judge(
-        Codes(codes, labels, paths, pictures),
-        [str(name) for name in classes],
-        dataset=args.judged.stem,
-        seed=args.seed,
-        notes=notes,
-        **wish,
-    )
+    judgement = judge_codes(args.judged, args.data, seed=args.seed, missing=missing, **wish)
     return judgement, {"missing": missing}
-
-
-def _picture(path: Path) -> Optional[np.ndarray]:
-    """Return the picture at `path`, small; None if there is none."""
-    from tripletnet.data.decode import ImageError, decode_image
-
-    try:
-        return decode_image(path, size=(96, 96), fit="letterbox")
-    except ImageError:
-        return None
 
 
 def _judge_run(args: argparse.Namespace, wish: dict[str, Any]) -> tuple[Judgement, dict[str, Any]]:

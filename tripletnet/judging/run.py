@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Optional, Union
 
@@ -18,9 +17,8 @@ from tripletnet.data.source import LoadedData
 from tripletnet.data.split import split_from_json
 from tripletnet.encoding import encode
 from tripletnet.errors import InputError, some_of
-from tripletnet.evaluation.judgement import Control, Judgement, judge
+from tripletnet.evaluation.judgement import Judgement, judge
 from tripletnet.evaluation.parts import Codes
-from tripletnet.evaluation.probe import SVMProbe
 from tripletnet.evaluation.threshold import (
     DEFAULT_TARGET,
     DEFAULT_VALUE,
@@ -29,10 +27,9 @@ from tripletnet.evaluation.threshold import (
 )
 from tripletnet.files import PathLike, read_json
 from tripletnet.int8.precision import RunEncoder, load_encoder
-from tripletnet.registry import DISTANCES, NETWORKS
+from tripletnet.judging.control import control_of_run, encoding_stage
+from tripletnet.registry import DISTANCES
 from tripletnet.runs import SPLIT, read_description, read_threshold_target, write_threshold
-from tripletnet.training import TrainingConfig, fit_control
-from tripletnet.training.bf16 import training_precision
 
 
 def load_run_data(
@@ -154,7 +151,7 @@ def judge_run(
     known_images = _are_the_runs_images(parts.train, description)
 
     def codes(images: ImageSet, part: str, first_label: int = 0) -> Codes:
-        found = encode(encoder, images, device=device, progress=_stage(progress, part))
+        found = encode(encoder, images, device=device, progress=encoding_stage(progress, part))
         return Codes(found, images.labels + first_label, images.paths, images.take)
 
     known, unseen = parts.test.classes, parts.held_out
@@ -164,7 +161,11 @@ def judge_run(
         train=codes(parts.train, "train") if parts.train else None,
         validation=codes(parts.validation, "validation") if parts.validation else None,
         held_out=codes(unseen, "held-out classes", len(known)) if unseen else None,
-        control=_control(parts, description, device, quiet, progress) if control else None,
+        control=control_of_run(
+            parts.train, parts.test, description, device=device, quiet=quiet, progress=progress
+        )
+        if control
+        else None,
         dataset=parts.test.name,
         target=target,
         value=value,
@@ -272,73 +273,4 @@ def _join(first: ImageSet, second: ImageSet) -> ImageSet:
         labels=np.concatenate([first.labels, second.labels]),
         paths=[*(first.paths or ()), *(second.paths or ())],
         digests=None,
-    )
-
-
-def _stage(
-    progress: Optional[Callable[[str, int, int], None]], part: str
-) -> Optional[Callable[[int, int], None]]:
-    return None if progress is None else partial(progress, f"encoding {part}")
-
-
-def _control(
-    parts: _Parts,
-    description: dict[str, Any],
-    device: Optional[mx.Context],
-    quiet: bool,
-    progress: Optional[Callable[[str, int, int], None]],
-) -> Control:
-    train, test = parts.train, parts.test
-    if train is None:
-        raise InputError("control: there are no images of the run's training part to train it on")
-    config = TrainingConfig(**description["training"]).replace(images=description["images_seen"])
-    if config.precision == "bf16":  # this may be another machine
-        network = NETWORKS.named(config.network)
-        config = config.replace(
-            precision=training_precision("auto", network, config.network, device)
-        )
-        if config.precision == "fp32":
-            warnings.warn(
-                "the run was trained in bf16, which cannot be had here: its control is trained in "
-                "fp32",
-                stacklevel=3,
-            )
-    return judge_control(train, test, config, device=device, quiet=quiet, progress=progress)
-
-
-def judge_control(
-    train: ImageSet,
-    test: ImageSet,
-    config: TrainingConfig,
-    *,
-    device: Optional[mx.Context] = None,
-    progress: Optional[Callable[[str, int, int], None]] = None,
-    **options: Any,
-) -> Control:
-    """Train the control of a run and judge it, by its softmax and by an SVM on its features.
-
-    Parameters
-    ----------
-    train, test : ImageSet
-        What to learn from, and what to score.
-    config : TrainingConfig
-        The run's: network, images seen, batches, augmentation and mirror images are the same.
-    device : mxnet.Context
-        Where the network runs.
-    progress : callable, optional
-        Called as for :func:`judge_run`.
-    **options
-        As for :func:`tripletnet.training.fit_control`.
-    """
-    control = fit_control(train, config, device=device, **options)
-    scores = encode(control, test, device=device)
-
-    def features(images: ImageSet, part: str) -> np.ndarray:
-        told = _stage(progress, f"{part} by the control")
-        return encode(control.features, images, device=device, mirror=config.mirror, progress=told)
-
-    probe = SVMProbe(random_state=config.seed).fit(features(train, "train"), train.labels)
-    return Control(
-        accuracy=float((scores.argmax(axis=1) == test.labels).mean()),
-        probe_accuracy=float(probe.score(features(test, "test"), test.labels)),
     )
