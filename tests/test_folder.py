@@ -25,7 +25,7 @@ from tripletnet.data.images import ImageSet
 from tripletnet.data.scan import LeftOut, describe_left_out, scan_folder
 from tripletnet.data.split import split_from_json, split_to_json
 from tripletnet.errors import InputError
-from tripletnet.runs import CALIBRATION, DESCRIPTION
+from tripletnet.run_files import CALIBRATION, DESCRIPTION
 
 Load = Callable[..., FolderData]
 

@@ -17,6 +17,7 @@ from typing import Any, Callable, NoReturn, Optional, Union
 from tripletnet.errors import InputError
 from tripletnet.extras import load_tensorboardx
 from tripletnet.registry import DISTANCES, ENCODING_PRECISIONS
+from tripletnet.run_files import TENSORBOARD
 
 # what a path that was given can be at fault for
 _WRONG_PLACE = {
@@ -131,7 +132,7 @@ def tensorboard_folder(given: Union[Path, bool, None], run: Path) -> Optional[Pa
         return None
     load_tensorboardx()
     if not isinstance(given, Path):
-        return run / "tensorboard"
+        return run / TENSORBOARD
     from tripletnet.event_files import refuse_other_event_files  # not for --help
 
     folder = given / run.resolve().name

@@ -9,7 +9,6 @@ from typing import Any, Optional
 
 from tripletnet.backend import mx
 from tripletnet.errors import InputError
-from tripletnet.event_files import EVENT_FILES
 from tripletnet.files import (
     PathLike,
     atomic_path,
@@ -20,36 +19,10 @@ from tripletnet.files import (
 )
 from tripletnet.networks import EncoderBlock, get_network
 from tripletnet.networks.fingerprint import fingerprint
+from tripletnet.run_files import DESCRIPTION, PARAMETERS, THRESHOLD, WRITTEN
 from tripletnet.runtime import versions
 
 FORMAT = 1
-DESCRIPTION = "run.json"
-PARAMETERS = "encoder.params"
-THRESHOLD = "threshold.json"
-LEFT_OUT = "left_out.tsv"
-SPLIT = "split.json"
-CALIBRATION = "calibration.npz"
-INT8 = "int8.json"
-INT8_PARAMETERS = "int8.params"
-
-
-#: What training writes.
-_WRITTEN = (
-    PARAMETERS,
-    THRESHOLD,
-    SPLIT,
-    INT8,
-    INT8_PARAMETERS,
-    CALIBRATION,
-    "best.params",
-    "history.csv",
-    "validation.csv",
-    LEFT_OUT,
-    "curves.png",
-    "neighbours/*.png",
-    f"tensorboard/{EVENT_FILES}",
-    "checkpoint-*.npz",
-)
 
 
 def check_name(folder: PathLike) -> None:
@@ -69,7 +42,7 @@ def going_on(folder: PathLike, resume: bool) -> bool:
     folder = Path(folder)
     check_name(folder)
     if not (folder / DESCRIPTION).exists():
-        found = next((path for pattern in _WRITTEN for path in folder.glob(pattern)), None)
+        found = next((path for pattern in WRITTEN for path in folder.glob(pattern)), None)
         if found is not None:
             raise InputError(
                 f"{found}: a run in {folder} would write over it: take another --out, or move it"

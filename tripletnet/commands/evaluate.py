@@ -19,6 +19,7 @@ from tripletnet.command import (
 )
 from tripletnet.errors import InputError
 from tripletnet.registry import DISTANCES
+from tripletnet.run_files import HISTORY, VALIDATION
 
 if TYPE_CHECKING:
     from tripletnet.evaluation.judgement import Judgement
@@ -179,7 +180,10 @@ def _judge_run(args: argparse.Namespace, wish: dict[str, Any]) -> tuple[Judgemen
     from tripletnet.runs import read_description
     from tripletnet.runtime import device
 
-    rows = {what: _rows(args.judged / f"{what}.csv") for what in ("history", "validation")}
+    rows = {
+        "history": _rows(args.judged / HISTORY),
+        "validation": _rows(args.judged / VALIDATION),
+    }
     with stage_bars(args.quiet) as progress:
         data = load_run_data(
             args.judged,

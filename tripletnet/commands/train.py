@@ -149,7 +149,8 @@ def run(args: argparse.Namespace) -> None:
     from tripletnet.data.split import split_from_json
     from tripletnet.files import read_json
     from tripletnet.progress import stage_bars
-    from tripletnet.runs import SPLIT, going_on, read_description
+    from tripletnet.run_files import SPLIT
+    from tripletnet.runs import going_on, read_description
     from tripletnet.runtime import device
     from tripletnet.training import TrainingConfig, check_initial, train_run
     from tripletnet.training.fit import make_loss, settled

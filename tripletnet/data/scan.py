@@ -18,6 +18,7 @@ import numpy as np
 from tripletnet.data.decode import IMAGE_ENDINGS
 from tripletnet.errors import InputError
 from tripletnet.files import PathLike, atomic_table, check_unicode, is_unicode
+from tripletnet.run_files import OF_EVERY_RUN
 
 #: How the reason begins why a file that does not claim to be an image is left out.
 NO_IMAGE = "not an image by its ending"
@@ -32,10 +33,6 @@ _SPLIT_FOLDERS = {
     "test": "test",
     "testing": "test",
 }
-
-
-#: What lies in every run folder, and nowhere else.
-_OF_A_RUN = ("run.json", "calibration.npz")
 
 
 @dataclass(frozen=True)
@@ -225,7 +222,7 @@ class Walk:
                 if stat.S_ISDIR(status.st_mode):
                     if _identity(status) in self.seen:
                         self.leave_out([path], "a link to a folder that is read elsewhere")
-                    elif all(os.path.exists(f"{entry.path}/{name}") for name in _OF_A_RUN):  # noqa: PTH110
+                    elif all(os.path.exists(f"{entry.path}/{name}") for name in OF_EVERY_RUN):  # noqa: PTH110
                         self.leave_out([path], "a run folder, whose pictures are not yours")
                     else:
                         self.seen.add(_identity(status))

@@ -12,7 +12,7 @@ from tripletnet.data.examples import Examples
 from tripletnet.data.images import ImageSet
 from tripletnet.errors import InputError
 from tripletnet.files import DAMAGED_ARCHIVE, PathLike, write_arrays
-from tripletnet.runs import CALIBRATION
+from tripletnet.run_files import CALIBRATION
 
 #: At most so many images, and so many bytes of pixels, but some in any case.
 _MOST, _BYTES, _LEAST = 512, 2**23, 32

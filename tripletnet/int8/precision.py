@@ -18,7 +18,8 @@ from tripletnet.int8.speeds import speeds_here
 from tripletnet.int8.store import Int8, load_int8, save_int8
 from tripletnet.networks import EncoderBlock
 from tripletnet.registry import ENCODING_PRECISIONS
-from tripletnet.runs import CALIBRATION, INT8, load_run
+from tripletnet.run_files import CALIBRATION, INT8
+from tripletnet.runs import load_run
 
 
 @dataclass(frozen=True)

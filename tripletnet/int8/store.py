@@ -14,7 +14,7 @@ from tripletnet.errors import InputError
 from tripletnet.files import PathLike, atomic_path, read_json, write_json
 from tripletnet.int8.agreement import Agreement
 from tripletnet.int8.quantizing import Quantised
-from tripletnet.runs import INT8, INT8_PARAMETERS
+from tripletnet.run_files import INT8, INT8_PARAMETERS, PARAMETERS
 
 FORMAT = 3
 
@@ -113,7 +113,7 @@ def load_int8(folder: PathLike, fingerprint: str) -> Optional[Int8]:
     if not isinstance(stored, dict) or stored.get("format") != FORMAT:
         raise InputError(f"{path}: is none of format {FORMAT}")
     if stored.get("fingerprint") != fingerprint:
-        raise InputError(f"{path}: is of other weights than {folder / 'encoder.params'}")
+        raise InputError(f"{path}: is of other weights than {folder / PARAMETERS}")
     if "refusal" in stored:
         return Int8(fingerprint, bool(stored.get("narrow")), refusal=str(stored["refusal"]))
     try:

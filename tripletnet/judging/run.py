@@ -29,7 +29,8 @@ from tripletnet.files import PathLike, read_json
 from tripletnet.int8.precision import RunEncoder, load_encoder
 from tripletnet.judging.control import control_of_run, encoding_stage
 from tripletnet.registry import DISTANCES
-from tripletnet.runs import SPLIT, read_description, read_threshold_target, write_threshold
+from tripletnet.run_files import SPLIT
+from tripletnet.runs import read_description, read_threshold_target, write_threshold
 
 
 def load_run_data(

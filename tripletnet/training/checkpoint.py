@@ -14,6 +14,7 @@ import numpy as np
 
 from tripletnet.errors import InputError
 from tripletnet.files import DAMAGED_ARCHIVE, PathLike, write_arrays
+from tripletnet.run_files import CHECKPOINTS
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Checkpoints:
 
     def save(self, state: TrainingState) -> Path:
         """Write `state`, whole or not at all, and remove all but the last two."""
-        path = self.folder / f"checkpoint-{state.step:09d}.npz"
+        path = self.folder / CHECKPOINTS.replace("*", f"{state.step:09d}")
         about = {"step": state.step, "told": state.told, "arrays": list(state.arrays)}
         text = json.dumps(about).encode()
         write_arrays(path, {"about": np.frombuffer(text, dtype=np.uint8), **state.arrays})
@@ -118,4 +119,4 @@ class Checkpoints:
             path.unlink(missing_ok=True)
 
     def _files(self) -> list[Path]:
-        return sorted(self.folder.glob("checkpoint-*.npz"), reverse=True)
+        return sorted(self.folder.glob(CHECKPOINTS), reverse=True)

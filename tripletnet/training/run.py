@@ -21,11 +21,18 @@ from tripletnet.int8.calibration import choose_calibration, save_calibration
 from tripletnet.int8.store import remove_int8
 from tripletnet.networks import EncoderBlock
 from tripletnet.plots import save_figure, training_curves
-from tripletnet.runs import (
+from tripletnet.run_files import (
+    BEST_PARAMETERS,
     CALIBRATION,
+    CURVES,
+    HISTORY,
     LEFT_OUT,
+    NEIGHBOURS,
     SPLIT,
     THRESHOLD,
+    VALIDATION,
+)
+from tripletnet.runs import (
     going_on,
     load_run,
     only_trainer,
@@ -179,27 +186,27 @@ def train_run(
     if validation is not None and len(validation):
         every = max(len(examples) * examples.images_each, config.images // 20)
         watch = Validation(
-            held_out(validation), out / "best.params", every, patience, out / "validation.csv"
+            held_out(validation), out / BEST_PARAMETERS, every, patience, out / VALIDATION
         )
         trainer.callbacks.append(watch)
         looked_at, name = validation, "validation images"
     elif patience is not None:
         raise InputError("patience: nothing is held out to validate on: leave it out")
     every = max(len(examples) * examples.images_each, config.images // 10)
-    grids = NeighbourGrids(looked_at, name, out / "neighbours", every, config.seed)
+    grids = NeighbourGrids(looked_at, name, out / NEIGHBOURS, every, config.seed)
     trainer.callbacks.append(grids)
     if tensorboard is not None:
         trainer.callbacks.append(TensorBoard(tensorboard, history, watch, grids))
 
     def save(finished: bool) -> None:
-        history.save(out / "history.csv")
+        history.save(out / HISTORY)
         measured = watch.rows if watch is not None else []
         if history.rows:
             title = (
                 f"{examples.name}: {config.network} network, {config.loss} loss ({config.mining})"
             )
             figure = training_curves(history.rows, title, measured)
-            save_figure(figure, out / "curves.png")
+            save_figure(figure, out / CURVES)
         # these are of the weights that are replaced now
         remove_int8(out)
         (out / THRESHOLD).unlink(missing_ok=True)
