@@ -32,8 +32,7 @@ from benchmarks.command import positive
 from benchmarks.memory import held
 from benchmarks.turns import alternate, spread
 from tripletnet.codes.file import EncodedImages
-from tripletnet.command import CommandParser, run_command
-from tripletnet.commands.index import parse_size
+from tripletnet.command import CommandParser, parse_size, run_command
 from tripletnet.data import load_cifar10
 from tripletnet.encoding import encode
 from tripletnet.errors import InputError

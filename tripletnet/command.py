@@ -30,6 +30,8 @@ _WRONG_PLACE = {
     errno.ENOSPC,
 }
 
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
 
 def parse_seed(text: str) -> int:
     """Return a seed that every generator of random numbers takes."""
@@ -58,6 +60,17 @@ def parse_share(text: str) -> float:
     if not 0 <= share < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is no share: give a number from 0 to below 1")
     return share
+
+
+def parse_size(text: str) -> int:
+    """Return a number of bytes that is given as 500MB, 6 GB or 2g (of 1,000 each)."""
+    match = re.fullmatch(r"\s*([\d.]+)\s*([KMGT]?)I?B?\s*", text.upper())
+    try:
+        if match is None:
+            raise ValueError
+        return int(float(match[1]) * _UNITS[match[2]])
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"'{text}' is no size: give it as 500MB or 6GB") from None
 
 
 def add_seed(parser: argparse.ArgumentParser) -> None:

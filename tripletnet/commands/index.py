@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,15 +11,20 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
-from tripletnet.command import add_device, add_precision, add_run, add_seed, encoder_options
+from tripletnet.command import (
+    add_device,
+    add_precision,
+    add_run,
+    add_seed,
+    encoder_options,
+    parse_size,
+)
 from tripletnet.errors import InputError
 
 if TYPE_CHECKING:
     from tripletnet.codes.file import EncodedImages
     from tripletnet.retrieval.catalogue import Catalogue
     from tripletnet.retrieval.index import Index
-
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -172,17 +176,6 @@ def _encode_for(index: Index, args: argparse.Namespace) -> EncodedImages:
     run = find_run(index.images, args.source, args.run_folder)
     _check_run(run, index.images)
     return _encode(run, args.add, args, _kept(args.source))
-
-
-def parse_size(text: str) -> int:
-    """Return a number of bytes that is given as 500MB, 6 GB or 2g (of 1,000 each)."""
-    match = re.fullmatch(r"\s*([\d.]+)\s*([KMGT]?)I?B?\s*", text.upper())
-    try:
-        if match is None:
-            raise ValueError
-        return int(float(match[1]) * _UNITS[match[2]])
-    except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(f"'{text}' is no size: give it as 500MB or 6GB") from None
 
 
 def _encoded(args: argparse.Namespace) -> tuple[EncodedImages, Optional[float]]:
