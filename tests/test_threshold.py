@@ -133,6 +133,14 @@ def test_threshold_by_hand(target, value, distance):
     assert not threshold.sampled
 
 
+def test_pairs_of_equal_codes_are_equally_far_apart():
+    random = np.random.default_rng(0)
+    codes = random.normal(size=(3, 512)).astype(np.float32)[random.integers(0, 3, 200)]
+    pairs = pair_distances(codes, random.integers(0, 2, 200))
+    found = np.unique(np.concatenate([pairs.same, pairs.different]))
+    assert len(found) == 4 and found[0] == 0
+
+
 def test_a_share_that_pairs_have_is_not_missed_by_rounding():
     same = np.array([0.1] * 15 + [0.9] * 7, np.float32)
     different = np.array([0.1] * 15 + [0.5] * 300, np.float32)

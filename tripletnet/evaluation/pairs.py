@@ -150,8 +150,11 @@ def pair_distances(
 
 def _measure_all(codes: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     (codes,) = near_origin(codes)
-    squares = np.einsum("ij,ij->i", codes, codes)
-    distances = squares[:, None] + squares - 2 * (codes @ codes.T)
+    # rounded from double precision, products of equal codes are equal: ties are ties
+    wide = codes.astype(np.float64)
+    products = (wide @ wide.T).astype(np.float32)
+    squares = products.diagonal()
+    distances = squares[:, None] + squares - 2 * products
     np.maximum(distances, 0, out=distances)
     alike = members[:, None] == members
     once = ~np.tri(len(codes), dtype=bool)
