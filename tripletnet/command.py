@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Callable, NoReturn, Optional, Union
 
 from tripletnet.errors import InputError
+from tripletnet.event_files import refuse_other_event_files
 from tripletnet.extras import load_tensorboardx
 from tripletnet.registry import DISTANCES, ENCODING_PRECISIONS
 from tripletnet.run_files import TENSORBOARD
@@ -146,8 +147,6 @@ def tensorboard_folder(given: Union[Path, bool, None], run: Path) -> Optional[Pa
     load_tensorboardx()
     if not isinstance(given, Path):
         return run / TENSORBOARD
-    from tripletnet.event_files import refuse_other_event_files  # not for --help
-
     folder = given / run.resolve().name
     refuse_other_event_files(folder, run)
     return folder

@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tripletnet.errors import InputError
-from tripletnet.files import PathLike
+
+if TYPE_CHECKING:
+    from tripletnet.files import PathLike
 
 _PATTERN, _SUFFIX = "events.out.tfevents.*", ".tripletnet"
 #: The names of all our event files.
