@@ -214,8 +214,9 @@ def test_only_what_is_between_the_marks_is_replaced(tmp_path):
 def test_the_pages_of_this_project_have_all_marks():
     docs = ROOT / "docs"
     check_marks(docs / "benchmarks.md", [mark(name) for name in ["overview", *BENCHMARKS]])
-    measured = json.loads((docs / "benchmarks-xeon.json").read_text())["finished"]
-    check_marks(docs / "benchmarks-xeon.md", [mark(name) for name in ["overview", *measured]])
+    for name in ("benchmarks-xeon", "benchmarks-zen5"):
+        measured = json.loads((docs / f"{name}.json").read_text())["finished"]
+        check_marks(docs / f"{name}.md", [mark(name) for name in ["overview", *measured]])
 
 
 def test_a_rival_that_is_missing_is_left_out_by_name():
@@ -387,7 +388,9 @@ def test_why_a_process_was_killed_is_told(monkeypatch):
     assert command.run("probe", args) == "killed by signal 9 (out of memory?)"
 
 
-@pytest.mark.parametrize("name", ["benchmarks.json", "benchmarks-xeon.json"])
+@pytest.mark.parametrize(
+    "name", ["benchmarks.json", "benchmarks-xeon.json", "benchmarks-zen5.json"]
+)
 def test_the_stored_results_of_this_project_are_those_of_todays_options(name):
     content = json.loads((ROOT / "docs" / name).read_text())
     store = Store(ROOT / "docs" / name, content["settings"])
