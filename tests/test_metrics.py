@@ -52,7 +52,7 @@ def test_worked_example():
 
 def test_perfect_codes_score_one():
     codes = np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1, 2]]
-    metrics = retrieval_metrics(codes, [5, 6, 7, 5, 6, 7], ks=[1])
+    metrics = retrieval_metrics(codes, [5, 6, 7, 5, 6, 7], ks=np.array([1]))
     assert (metrics.precision_at[1], metrics.r_precision, metrics.map_at_r, metrics.map) == (
         1,
         1,
@@ -156,6 +156,9 @@ def test_the_result_cannot_be_changed():
         ({"codes": np.zeros((0, 3), np.float32), "labels": []}, "codes: there are none"),
         ({"ks": [4]}, r"ks: \[4\] must be from 1 to 3"),
         ({"ks": [0, 1]}, r"ks: \[0, 1\] must be from 1 to 3"),
+        ({"ks": 1}, r"ks: 1 must be a list of whole numbers"),
+        ({"ks": []}, r"ks: \[\] must be a list of whole numbers"),
+        ({"ks": [1.5]}, r"ks: \[1.5\] must be a list of whole numbers"),
         ({"queries": [4]}, "queries: indices must be from 0 to 3"),
         ({"queries": []}, "queries: expected indices"),
         ({"gallery_codes": on_a_line(0)}, "gallery_codes and gallery_labels: give both"),

@@ -151,8 +151,7 @@ def query_metrics(
         codes = measure.prepared(check_codes(gallery_codes, "gallery_codes"), "gallery_codes")
         labels = check_labels(gallery_labels, len(codes), "gallery_labels")
         check_widths(codes, asked)
-    if not ks or min(ks) < 1 or max(ks) > len(codes) - among:
-        raise InputError(f"ks: {ks} must be from 1 to {len(codes) - among}, as many as are ranked")
+    ks = _check_ks(ks, len(codes) - among)
 
     classes, index = check_classes(np.concatenate([labels, asked_labels]))
     label, asked_label = index[: len(labels)], index[len(labels) :]
@@ -201,6 +200,17 @@ def query_metrics(
         average_precision_at_r=at_r,
         average_precision=precision,
     )
+
+
+def _check_ks(ks: Sequence[int], ranked: int) -> list[int]:
+    """Return the ks of P@k as Python's numbers; InputError if they are none, or beyond `ranked`."""
+    values = np.asarray(ks)
+    if values.ndim != 1 or values.dtype.kind not in "iu":
+        raise InputError(f"ks: {ks!r} must be a list of whole numbers, such as (1, 10)")
+    if values.min() < 1 or values.max() > ranked:
+        raise InputError(f"ks: {ks!r} must be from 1 to {ranked}, as many as are ranked")
+    numbers: list[int] = values.tolist()
+    return numbers
 
 
 def retrieval_metrics(
