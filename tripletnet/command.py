@@ -209,9 +209,12 @@ def run_command(
         sys.stderr.close()
         sys.exit(1)
     except OSError as error:
-        if error.errno not in _WRONG_PLACE or error.filename is None:
+        if error.filename is None:
             sys.exit(_complain(1, f"{error}"))
-        sys.exit(_complain(2, f"{error.filename}: {error.strerror}: give another place"))
+        told = f"{error.filename}: {error.strerror}"
+        if error.errno not in _WRONG_PLACE:
+            sys.exit(_complain(1, told))
+        sys.exit(_complain(2, f"{told}: give another place"))
     except RuntimeError as error:
         sys.exit(_complain(1, f"{error}"))
     sys.exit(status or 0)

@@ -128,6 +128,8 @@ def int8_of(
     InputError
         If there is none, or it cannot be used, and there are no images to make it of; or another
         command stores one, where `calibration` is given.
+    OSError
+        If it cannot be stored, where `calibration` is given.
     """
     images = calibration
     if images is None:
@@ -146,7 +148,6 @@ def int8_of(
         if trouble:
             warnings.warn(f"{trouble}: made anew", stacklevel=3)
     int8 = make_int8(network, fingerprint, images)
-    again = "" if calibration is not None else ", and is made again each time"
     try:
         with only_one(Path(run) / INT8):
             if calibration is None:  # else somebody asked for this one
@@ -154,13 +155,12 @@ def int8_of(
                 if stored is not None and not trouble:
                     return stored
             save_int8(run, int8)
-    except InputError:  # another is stored at this moment, which is taken the next time
+    except (InputError, OSError) as error:
         if calibration is not None:
             raise
-    except OSError as error:
-        warnings.warn(
-            f"{run}: the encoder in int8 cannot be stored ({error.strerror}){again}", stacklevel=3
-        )
+        if isinstance(error, OSError):  # else one is stored at this moment, taken the next time
+            why = f"({error.strerror}), and is made again each time"
+            warnings.warn(f"{run}: the encoder in int8 cannot be stored {why}", stacklevel=3)
     return int8
 
 

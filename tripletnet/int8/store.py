@@ -86,7 +86,8 @@ def _save(parameters: dict[str, Any], path: Path) -> str:
             data = scratch.read_bytes()
             mx.nd.load_frombuffer(data)  # saving says nothing if the last bytes have no room
         except mx.MXNetError:
-            raise OSError(errno.EIO, "is the disk full?", str(path)) from None
+            told = "it could not be written whole: is the disk full?"
+            raise OSError(errno.EIO, told, str(path)) from None
     return hashlib.sha256(data).hexdigest()
 
 
