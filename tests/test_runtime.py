@@ -310,3 +310,29 @@ def test_onednn_multiplies_in_tiles_unless_it_is_told_otherwise(said, tiles):
 @pytest.mark.skipif(not processor_has("amx_bf16"), reason="the processor has no tiles (amx_bf16)")
 def test_linux_gives_the_tiles_to_who_asks():
     assert has_tiles()
+
+
+def test_operators_are_written_when_they_are_called():
+    told = run_python(
+        "import numpy as np, sys\n"
+        "from tripletnet.runtime import load_mxnet\n"
+        "mx = load_mxnet()\n"
+        "assert not any('late' in type(finder).__module__ for finder in sys.meta_path)\n"
+        "told = 'told of here when it has been called'\n"
+        "assert all(told in o.__doc__ for o in (mx.nd.dot, mx.sym.dot))\n"
+        "assert mx.nd.dot.__name__ == 'dot'\n"
+        "a, b = mx.nd.array([[1, 2], [3, 4]]), mx.nd.array([[5], [6]])\n"
+        "assert mx.nd.dot(a, b).asnumpy().tolist() == [[17], [39]]\n"
+        "assert mx.nd.dot(a, rhs=b, transpose_a=True).asnumpy().tolist() == [[23], [34]]\n"
+        "symbol = mx.sym.dot(mx.sym.var('a'), mx.sym.var('b'), name='product')\n"
+        "assert symbol.eval(a=a, b=b)[0].asnumpy().tolist() == [[17], [39]]\n"
+        "assert symbol.name == 'product'\n"
+        "assert mx.np.tril(mx.np.ones((2, 2))).asnumpy().tolist() == [[1, 0], [1, 1]]\n"
+        "assert all('told of here' not in o.__doc__ for o in (mx.nd.dot, mx.sym.dot))\n"
+        "assert mx.nd.dot.__doc__.startswith('Dot product of two arrays')\n"
+        "try:\n"
+        "    mx.nd.dot(a, 3)\n"
+        "except AssertionError as error:\n"
+        "    print(error)"
+    )
+    assert told == "Argument rhs must have NDArray type, but got 3"

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import numpy as np
 
 from tripletnet.errors import InputError
+from tripletnet.late_operators import late_operators
 from tripletnet.processor import CPUINFO, has_tiles, processor_facts, usable_cores
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ _IMPORTED_LATER: dict[str, dict[str, str]] = {
     "sklearn": {},
     "scipy.stats": {"mxnet.contrib.quantization": "stats", "mxnet.test_utils": "ss"},
 }
+# Without this one MXNet cannot be imported, though it asks it for nothing then: it has a stand-in.
+_STOOD_IN_FOR = "requests"
 
 
 @functools.cache
@@ -78,7 +81,7 @@ def load_mxnet() -> types.ModuleType:
     if lent:
         np.bool = np.bool_  # type: ignore[attr-defined]
     try:
-        with warnings.catch_warnings(), known_processor(), _import_later():
+        with warnings.catch_warnings(), known_processor(), _import_later(), late_operators():
             warnings.simplefilter("ignore", DeprecationWarning)
             import mxnet
     except ModuleNotFoundError as error:
@@ -135,10 +138,12 @@ def _import_later() -> Iterator[None]:
     """Keep what MXNet hardly needs from being imported with it; what is there already stays."""
     hidden = [name for name in _IMPORTED_LATER if name not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: not to be found
+    stand_ins = {_STOOD_IN_FOR} - set(sys.modules)
+    sys.modules.update({name: _Later(name) for name in stand_ins})
     try:
         yield
     finally:
-        for name in hidden:
+        for name in [*hidden, *stand_ins]:
             del sys.modules[name]
     for name in hidden:
         for module, alias in _IMPORTED_LATER[name].items():
