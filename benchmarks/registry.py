@@ -24,7 +24,7 @@ class Benchmark:
 
 
 #: Of the presets `article` and `fast`.
-NETWORKS = ("article", "whitened")
+NETWORKS = ("article", "whitened-relu")
 
 #: By the names of their modules, in the order in which they run.
 BENCHMARKS: dict[str, Benchmark] = {

@@ -22,7 +22,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     # the best codes for ten minutes of two cores
     "fast": {
-        "network": "whitened",
+        "network": "whitened-relu",
         "loss": "prototypical",
         "temperature": 0.2,
         "smoothing": 0.2,
