@@ -120,6 +120,14 @@ def test_a_damaged_file(tmp_path):
     path.write_bytes(whole.replace(np.ones(20, np.float32).tobytes(), bytes(80)))
     with pytest.raises(InputError, match=r"c\.npz: codes: cannot be read"):
         read_codes(path)
+    header = whole.index(b"'shape'")
+    path.write_bytes(whole[:header] + b"(" + whole[header + 1 :])
+    with pytest.raises(InputError, match=r"c\.npz"):
+        read_codes(path)
+    with path.open("wb") as file:
+        np.save(file, np.ones((3, 3)))
+    with pytest.raises(InputError, match=r"c\.npz"):
+        read_codes(path)
 
 
 @pytest.mark.parametrize("count", [1, 500])

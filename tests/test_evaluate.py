@@ -14,6 +14,7 @@ import pytest
 from tripletnet.commands import evaluate
 from tripletnet.data.opencv import cv2
 from tripletnet.errors import InputError
+from tripletnet.judging import judge_run, load_run_data
 from tripletnet.training import bf16
 
 
@@ -182,7 +183,6 @@ def test_a_run_is_judged_on_its_own_split(trained, folder, tmp_path, capsys):
 
 
 def test_how_far_encoding_is_is_told_of_each_part(trained, folder):
-    from tripletnet.judging import judge_run, load_run_data
 
     told = {}
     judge_run(
@@ -273,8 +273,6 @@ def test_other_images_are_unseen_and_leave_the_runs_threshold_alone(trained, tmp
 
 
 def test_a_folder_may_be_called_as_a_kind_of_data_is(trained, folder, tmp_path, monkeypatch):
-    from tripletnet.judging import load_run_data
-
     monkeypatch.chdir(tmp_path)
     for name in ("pairs", "folder"):
         shutil.copytree(folder, name)
@@ -294,6 +292,20 @@ def test_the_runs_images_are_known_by_what_they_are(trained, folder, tmp_path, c
     run(run_folder, folder, "--out", tmp_path / "r", "--quiet", "--json")
     assert json.loads(capsys.readouterr().out)["threshold"]["value"] == 0.2
     assert json.loads(own.read_text("utf-8"))["value"] == 0.2
+    data = load_run_data(run_folder, folder)
+    for asked, expected in (
+        ({"value": 0.5}, ("false_positive_rate", 0.5)),
+        ({"target": "recall", "value": 1}, ("recall", 1)),
+        ({}, ("recall", 1)),
+        ({"target": "precision"}, ("precision", 0.01)),
+    ):
+        chosen = judge_run(run_folder, data, **asked).threshold
+        assert (chosen.target, chosen.value) == expected
+    before = own.read_text("utf-8")
+    own.write_text(json.dumps({**json.loads(before), "target": "nonsense"}), "utf-8")
+    with pytest.raises(InputError, match=r"threshold\.json: .*'nonsense' .* remove the file"):
+        judge_run(run_folder, data)
+    own.write_text(before, "utf-8")
     fewer = tmp_path / "fewer" / folder.name
     shutil.copytree(folder, fewer)
     parts = json.loads((trained / "split.json").read_text("utf-8"))["images"]

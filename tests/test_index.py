@@ -361,6 +361,19 @@ def test_images_take_the_place_of_others(index, codes):
     assert index.images.paths == before and len(index.codes(np.arange(1001))) == 1001
 
 
+def test_where_there_is_no_memory_for_more_the_index_stays_as_it_was(codes, monkeypatch):
+    index = Index.build(encoded(codes[:5]))
+
+    def refuse(new):
+        raise MemoryError
+
+    monkeypatch.setattr(index._codes, "add", refuse)
+    with pytest.raises(MemoryError):
+        index.add(encoded(codes[5:6], paths=["0.jpg"]), replacing="0.jpg")
+    assert index.images.paths == [f"{row}.jpg" for row in range(5)]
+    np.testing.assert_array_equal(index.codes(np.arange(5)), codes[:5])
+
+
 @pytest.mark.parametrize(
     ("wrong", "complaint"),
     [

@@ -158,6 +158,8 @@ def test_the_result_cannot_be_changed():
         ({"ks": [0, 1]}, r"ks: \[0, 1\] must be from 1 to 3"),
         ({"ks": 1}, r"ks: 1 must be a list of whole numbers"),
         ({"ks": []}, r"ks: \[\] must be a list of whole numbers"),
+        ({"ks": np.array([], int)}, "ks: .* must be a list of whole numbers"),
+        ({"ks": ((1, 2), 3)}, r"ks: \(\(1, 2\), 3\) must be a list of whole numbers"),
         ({"ks": [1.5]}, r"ks: \[1.5\] must be a list of whole numbers"),
         ({"queries": [4]}, "queries: indices must be from 0 to 3"),
         ({"queries": []}, "queries: expected indices"),

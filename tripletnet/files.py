@@ -9,6 +9,7 @@ import math
 import os
 import shutil
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -32,6 +33,8 @@ DAMAGED_ARCHIVE = (
     KeyError,
     EOFError,
     RuntimeError,
+    TypeError,  # what is no archive but an array
+    tokenize.TokenError,  # of an array's header
     zipfile.BadZipFile,
     zlib.error,
 )

@@ -205,7 +205,9 @@ def read_threshold_target(folder: PathLike) -> Optional[tuple[str, float]]:
     """
     stored = _stored_threshold(folder) or {}
     target, value = stored.get("target"), stored.get("value")
-    return (target, value) if isinstance(target, str) and isinstance(value, float) else None
+    if not isinstance(target, str) or not isinstance(value, (int, float)):
+        return None
+    return target, float(value)
 
 
 def write_threshold(folder: PathLike, threshold: Mapping[str, Any], weights: str) -> None:

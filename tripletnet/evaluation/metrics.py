@@ -204,8 +204,11 @@ def query_metrics(
 
 def _check_ks(ks: Sequence[int], ranked: int) -> list[int]:
     """Return the ks of P@k as Python's numbers; InputError if they are none, or beyond `ranked`."""
-    values = np.asarray(ks)
-    if values.ndim != 1 or values.dtype.kind not in "iu":
+    try:
+        values = np.asarray(ks)
+    except ValueError:  # lists of several lengths
+        values = np.empty(0)
+    if values.ndim != 1 or not len(values) or values.dtype.kind not in "iu":
         raise InputError(f"ks: {ks!r} must be a list of whole numbers, such as (1, 10)")
     if values.min() < 1 or values.max() > ranked:
         raise InputError(f"ks: {ks!r} must be from 1 to {ranked}, as many as are ranked")

@@ -29,7 +29,7 @@ from tripletnet.files import PathLike, read_json
 from tripletnet.int8.precision import RunEncoder, load_encoder
 from tripletnet.judging.control import control_of_run, encoding_stage
 from tripletnet.registry import DISTANCES
-from tripletnet.run_files import SPLIT
+from tripletnet.run_files import SPLIT, THRESHOLD
 from tripletnet.runs import read_description, read_threshold_target, write_threshold
 
 
@@ -80,6 +80,23 @@ def load_run_data(
         show_progress=show_progress,
         progress=progress,
     )
+
+
+def _threshold_target(
+    run: Path, target: Optional[str], value: Optional[float]
+) -> tuple[str, float]:
+    """Return what a threshold is to be chosen for: if nothing is given, what the run's was."""
+    stored = read_threshold_target(run) if target is None and value is None else None
+    if stored is not None:
+        try:
+            check_target(*stored)
+        except InputError as error:
+            raise InputError(f"{run / THRESHOLD}: {error}; or remove the file") from None
+        return stored
+    target = DEFAULT_TARGET if target is None else target
+    value = DEFAULT_VALUE if value is None else value
+    check_target(target, value)
+    return target, value
 
 
 def _named_data(run: Path, kind: Optional[str]) -> str:
@@ -142,9 +159,7 @@ def judge_run(
         If there is no image to score that the encoder has not seen.
     """
     run = Path(run)
-    if target is None or value is None:
-        target, value = read_threshold_target(run) or (DEFAULT_TARGET, DEFAULT_VALUE)
-    check_target(target, value)
+    target, value = _threshold_target(run, target, value)
     measure = DISTANCES.choose(distance)
     loaded = load_encoder(run, precision, device)
     encoder, description = loaded.encode, loaded.description

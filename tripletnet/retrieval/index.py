@@ -179,9 +179,9 @@ class Index:
         self._check_width(codes, "codes")
         keep = self._all_but(replacing)
         joined = self.images.take(np.flatnonzero(keep)).joined(Catalogue.of(images))
+        self._codes.add(codes)  # first, as the memory may not do
         if not keep.all():
-            self._codes.keep(keep)
-        self._codes.add(codes)
+            self._codes.keep(np.concatenate([keep, np.ones(len(codes), bool)]))
         self.images = joined
         self.unit_length &= of_unit_length(codes)
 
@@ -244,7 +244,7 @@ class Index:
 
         Notes
         -----
-        For many queries of a flat index FAISS computes |q|^2 + |c|^2 - 2 q.c in float32, which is
+        In a flat index FAISS mostly computes |q|^2 + |c|^2 - 2 q.c in float32, which is
         off by some 1e-7 |c|^2. Where the codes are too near each other for that, or `max_distance`
         too small, the squares of differences are summed instead: several times slower.
         """

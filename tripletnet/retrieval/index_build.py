@@ -84,7 +84,7 @@ def sample_rows(count: int) -> np.ndarray:
 def products_blur(sample: np.ndarray) -> bool:
     """Tell whether |q|^2 + |c|^2 - 2 q.c is too coarse for codes as near to each other as these.
 
-    FAISS computes that in float32 where many queries meet whole codes.
+    FAISS mostly computes that, in float32, in a flat index.
     """
     if len(sample) < 2:
         return True  # to compare one code number by number takes no time
