@@ -13,14 +13,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tripletnet.backend import mx
 from tripletnet.codes.file import EncodedImages, write_codes
 from tripletnet.errors import InputError
 from tripletnet.files import only_one, read_json, write_json
+from tripletnet.networks import get_network
 from tripletnet.retrieval.compare import Comparison, compare
 from tripletnet.retrieval.encoder import Encoder
 from tripletnet.retrieval.index import Index
 from tripletnet.retrieval.partial_codes import PartialCodes
 from tripletnet.retrieval.search_pictures import search_pictures
+from tripletnet.runs import save_run
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -48,6 +51,27 @@ def test_what_an_index_tells(index, small_run, photos, tripletnet):
     assert about["run"] == str(small_run) and about["threshold"] == 0.05
     assert "flat" in tripletnet("index", index, "--info")[1]
     assert not index.with_name("index.part").exists()
+
+
+def test_pictures_of_the_same_pixels_are_at_no_distance(tmp_path):
+    network = get_network("article", code_size=1024, image_size=16)
+    network.initialize(mx.init.Xavier())
+    save_run(tmp_path / "run", network, "article", source={"size": 16, "fit": "crop"})
+    random = np.random.default_rng(1)
+    for kind in ("png", "bmp"):
+        (tmp_path / kind).mkdir()
+    for number in range(250):
+        image = Image.fromarray(random.integers(0, 256, (16, 16, 3), dtype=np.uint8))
+        image.save(tmp_path / "png" / f"{number:03}.png")
+        image.save(tmp_path / "bmp" / f"{number:03}.bmp")
+    encoder = Encoder.load(tmp_path / "run")
+    index = Index.build(encoder.encode_files([tmp_path / "png"])[0])
+    pictures = [tmp_path / "bmp"]
+    for result in search_pictures(index, encoder, pictures, k=2, max_distance=0.0):
+        twins = [neighbour.path for neighbour in result.neighbours]
+        assert twins == [f"{result.query.stem}.png"] and result.nearest.path == twins[0]
+    for result in search_pictures(index, encoder, pictures, k=2, max_distance=1.0):
+        assert result.neighbours[0] == result.nearest
 
 
 def test_a_picture_finds_others_and_not_itself(index, small_run, photos, tripletnet):

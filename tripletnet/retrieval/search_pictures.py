@@ -186,13 +186,24 @@ def _search(
     for start in range(0, len(queries), step):
         part = queries[start : start + step]
         exclude = [own[query.digest] for query in part]
-        found = index.search(codes[start : start + step], k, exclude=exclude, distance=distance)
+        asked = codes[start : start + step]
+        found = index.search(
+            asked, k, exclude=exclude, max_distance=max_distance, distance=distance
+        )
+        near = [found[number].neighbours for number in range(len(part))]
+        # what has nothing so near is told what is nearest
+        alone = [number for number in range(len(part)) if not near[number]]
+        nearest = {number: neighbours[0] for number, neighbours in enumerate(near) if neighbours}
+        if alone:
+            banned = [exclude[number] for number in alone]
+            others = index.search(asked[alone], 1, exclude=banned, distance=distance)
+            for place, number in enumerate(alone):
+                nearest.update({number: one for one in others[place].neighbours})
         for number, query in enumerate(part):
-            near = found[number].neighbours
             yield PictureResult(
                 query.path,
                 [index.images.paths[row] for row in own[query.digest]],
-                [neighbour for neighbour in near if neighbour.distance <= max_distance],
-                near[0] if near else None,
+                near[number],
+                nearest.get(number),
                 query.pixels,
             )
