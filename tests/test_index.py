@@ -111,12 +111,17 @@ def near_each_other(how: str) -> np.ndarray:
     noise = random.standard_normal((1000, 256))
     if how == "far from the origin":
         return (10 + 0.03 * noise).astype(np.float32)
-    centres = random.standard_normal((10, 256)) if how == "tight classes" else np.ones((1, 256))
-    codes = centres[np.arange(1000) % len(centres)] + 0.003 * noise
+    if how == "bursts":  # of four side by side
+        codes = random.standard_normal((250, 256)).repeat(4, axis=0) + 0.003 * noise
+    else:
+        centres = random.standard_normal((10, 256)) if how == "tight classes" else np.ones((1, 256))
+        codes = centres[np.arange(1000) % len(centres)] + 0.003 * noise
     return (codes / np.linalg.norm(codes, axis=1, keepdims=True)).astype(np.float32)
 
 
-@pytest.mark.parametrize("how", ["far from the origin", "nearly one direction", "tight classes"])
+@pytest.mark.parametrize(
+    "how", ["far from the origin", "nearly one direction", "tight classes", "bursts"]
+)
 def test_codes_that_are_near_each_other_are_told_apart(how):
     codes = near_each_other(how)
     exact = np.array([((codes - q.astype(float)) ** 2).sum(axis=1) for q in codes[:600]])

@@ -191,19 +191,19 @@ def _search(
             asked, k, exclude=exclude, max_distance=max_distance, distance=distance
         )
         near = [found[number].neighbours for number in range(len(part))]
+        nearest = [neighbours[0] if neighbours else None for neighbours in near]
         # what has nothing so near is told what is nearest
-        alone = [number for number in range(len(part)) if not near[number]]
-        nearest = {number: neighbours[0] for number, neighbours in enumerate(near) if neighbours}
+        alone = [number for number, one in enumerate(nearest) if one is None]
         if alone:
             banned = [exclude[number] for number in alone]
             others = index.search(asked[alone], 1, exclude=banned, distance=distance)
             for place, number in enumerate(alone):
-                nearest.update({number: one for one in others[place].neighbours})
+                nearest[number] = next(iter(others[place].neighbours), None)
         for number, query in enumerate(part):
             yield PictureResult(
                 query.path,
                 [index.images.paths[row] for row in own[query.digest]],
                 near[number],
-                nearest.get(number),
+                nearest[number],
                 query.pixels,
             )
