@@ -145,3 +145,22 @@ def test_the_python_lines(tmp_path, monkeypatch, capsys):
     }
     exec(blocks, names)
     assert names["loss"].shape == (2,)
+
+
+def headings(page: Path) -> set[str]:
+    """Return the anchors of a page's headings."""
+    found = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+@pytest.mark.parametrize(
+    "page", [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")], ids=lambda p: p.name
+)
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    for link in links:
+        if "://" not in link:
+            name, _, anchor = link.partition("#")
+            to = page.parent / name if name else page
+            assert to.exists(), link
+            assert not anchor or anchor in headings(to), link
