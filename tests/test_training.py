@@ -70,6 +70,14 @@ def test_the_control_has_a_rate_of_its_own_beside_muon(striped_images):
     assert same(fit_control(striped_images, config), fit_control(striped_images, config, rate))
 
 
+def test_the_control_of_a_run_by_adam_learns_by_the_rate_of_adam(striped_images):
+    config = CONFIG.replace(images=720, shift=0, optimizer="adam")
+    control = fit_control(striped_images, config)
+    assert same(control, fit_control(striped_images, config, 0.001))
+    found = encode(control, striped_images).argmax(axis=1)
+    assert (found == striped_images.labels).mean() > 0.95
+
+
 def test_training_learns(striped_images):
     config = CONFIG.replace(images=720, shift=0)
     history = History()

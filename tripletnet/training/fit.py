@@ -18,7 +18,7 @@ from tripletnet.training.bf16 import training_precision
 from tripletnet.training.callbacks import Callback, History, Progress, StepResult
 from tripletnet.training.checkpoint import Checkpoints
 from tripletnet.training.collapse import CollapseWatch
-from tripletnet.training.config import TrainingConfig
+from tripletnet.training.config import MOST_IMAGES, TrainingConfig
 from tripletnet.training.supervision import REMEDIES, require_fit
 from tripletnet.training.trainer import Trainer
 
@@ -116,7 +116,7 @@ def settled(
     if code_size is None:
         code_size = network.natural_code_size
     if rate is None:
-        own = getattr(OPTIMIZERS[config.optimizer], "default_learning_rate", None)
+        own = _own_rate(config.optimizer)
         rate = loss.learning_rate if own is None else own
     precision = training_precision(config.precision, network, config.network, device)
     return config.replace(code_size=code_size, learning_rate=rate, precision=precision)
@@ -168,10 +168,13 @@ def fit_control(
     images, config, **options
         As for :func:`fit_encoder`; the augmentation and the smoothing are the same.
     learning_rate : float, optional
-        The control's own; default: the network's, times the root of the batch over 192.
+        The control's own; default: that of its optimiser, if it has one, as Adam does; else the
+        network's, times the root of the batch over 192.
     """
     encoder = make_encoder(config, images)
     control = Classifier(encoder, len(images.classes))
+    if learning_rate is None:
+        learning_rate = _own_rate(config.optimizer)
     if learning_rate is None:
         learning_rate = encoder.softmax_learning_rate
         if config.optimizer == "muon":
@@ -184,6 +187,11 @@ def fit_control(
     trainer.start()
     trainer.run()
     return control
+
+
+def _own_rate(optimizer: str) -> Optional[float]:
+    """Return the learning rate that an optimiser takes by default, whatever it is to minimise."""
+    return getattr(OPTIMIZERS[optimizer], "default_learning_rate", None)
 
 
 class _Stopwatch(Callback):
@@ -237,4 +245,4 @@ def images_for_minutes(
     trainer = Trainer(make_encoder(trial, examples), loss, examples, trial, device, [watch])
     trainer.initialize()
     trainer.run()
-    return max(trainer.batch_size, int(watch.speed * 60.0 * minutes))
+    return max(trainer.batch_size, int(min(watch.speed * 60.0 * minutes, 2 * MOST_IMAGES)))
