@@ -350,6 +350,12 @@ def test_added_paths_are_relative_to_the_root_of_the_index(codes):
     index.add(encoded(codes[3:4], paths=["a.jpg"], root="/other", labels=None))
     assert index.images.paths == ["0.jpg", "1.jpg", "2024/a.jpg", "../other/a.jpg"]
     assert index.images.labels.tolist() == ["class 0", "class 1", "class 0", ""]
+    # around the root, and a file that is in the index already
+    index.add(encoded(codes[4:5], paths=["pictures/2023/b.jpg"], root="/"))
+    index.add(encoded(codes[5:6], paths=["../pictures/2023/../c.jpg"], root="/other"))
+    assert index.images.paths[4:] == ["2023/b.jpg", "c.jpg"]
+    with pytest.raises(InputError, match=r"2024/a\.jpg is in the index already"):
+        index.add(encoded(codes[6:7], paths=["pictures/2024/a.jpg"], root="/"))
 
 
 def test_images_take_the_place_of_others(index, codes):

@@ -154,8 +154,13 @@ class Catalogue:
         """Return the same images with paths that are relative to `root`."""
         if root is None or self.root is None or Path(root) == Path(self.root):
             return self
-        way = os.path.relpath(os.path.realpath(self.root), os.path.realpath(root))
-        paths = [os.path.normpath(Path(way, path)) for path in self.paths]
+        here, there = os.path.realpath(self.root), os.path.realpath(root)
+        inside = there.rstrip("/") + "/"
+        places = [os.path.normpath(Path(here, path)) for path in self.paths]
+        paths = [
+            place[len(inside) :] if place.startswith(inside) else os.path.relpath(place, there)
+            for place in places
+        ]
         return replace(self, paths=paths, root=root)
 
     def places(self) -> list[str]:
