@@ -89,6 +89,16 @@ def test_codes_of_numpy_and_of_mxnet_are_equally_far_apart(name):
     assert distance.from_squared(4.0) == distance.largest
 
 
+@given(squared=st.floats(2**-60, 16, width=32))
+@pytest.mark.parametrize("name", NAMES)
+def test_a_distance_squared_holds_all_that_are_no_farther_and_no_others(name, squared):
+    distance = DISTANCES[name]()
+    squares = np.float32(squared) + np.arange(-4, 5) * np.spacing(np.float32(squared))
+    distances = distance.from_squared(squares.astype(np.float32))
+    reach = distance.to_squared(float(distances[4]))
+    np.testing.assert_array_equal(squares <= reach, distances <= distances[4])
+
+
 def test_cosine_ranks_by_direction_and_the_others_by_place():
     codes = np.array([[1, 0], [10, 0.1], [0.9, 0.5], [0, 1]], dtype=np.float32)
     labels = np.array([0, 0, 1, 1])
@@ -195,6 +205,12 @@ def test_an_index_gives_and_takes_each_distance(name, tmp_path):
     every = by_formula(name, codes, codes)
     assert len(of) == (every[~np.eye(len(codes), dtype=bool)] <= limit).sum()
     np.testing.assert_allclose(distances, every[of, others], atol=tolerance)
+
+    for row in range(len(codes)):
+        query = codes[row : row + 1]
+        reach = float(index.search(query, 2, distance=name).distances[0, 1])
+        # a distance is within itself, rounded as it may be
+        assert len(index.search(query, 2, max_distance=reach, distance=name)[0]) == 2
 
     index.save(tmp_path / "index")
     again = Index.load(tmp_path / "index")

@@ -7,6 +7,7 @@ alike, but for the cosine, which goes by the directions of codes alone.
 
 from __future__ import annotations
 
+import math
 from typing import Any, TypeVar
 
 import numpy as np
@@ -133,8 +134,14 @@ class Euclidean(SquaredEuclidean):
         return np.sqrt(np.maximum(squared, 0))  # approximate searches round below 0
 
     def to_squared(self, distance: float) -> float:
-        """Return its square."""
-        return distance * distance
+        """Return the largest square whose root, both in float32, is no larger than `distance`."""
+        root = np.float32(distance)
+        if not np.isfinite(root):
+            return math.inf
+        # roots are rounded: squares below that of the middle before the next root have this one
+        bound = (float(root) + float(np.spacing(root)) / 2) ** 2
+        square = np.float32(min(bound, float(np.finfo(np.float32).max)))
+        return float(square if float(square) <= bound else np.nextafter(square, np.float32(0)))
 
 
 class Cosine(Distance):
