@@ -209,6 +209,15 @@ def test_a_wish_that_no_distance_grants_names_the_best():
         choose_threshold(worse_than_chance, "precision", 0.9)
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_one_kind_of_pair_alone_gives_no_threshold(target):
+    some, none = np.array([0.5, 1.0]), np.array([])
+    with pytest.raises(InputError, match="no validation pair is different"):
+        choose_threshold(PairDistances(some, none, 2, 0), target, 0.5)
+    with pytest.raises(InputError, match="no validation pair is the same"):
+        choose_threshold(PairDistances(none, some, 0, 2), target, 0.5)
+
+
 def test_classes_of_one_code_have_no_same_pair():
     with pytest.raises(InputError, match="no class has two codes"):
         pair_distances(np.eye(3, dtype=np.float32), np.arange(3))

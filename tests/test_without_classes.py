@@ -224,6 +224,12 @@ def test_held_out_views_tell_whether_an_altered_picture_finds_its_own():
     assert judged.score(lambda images: random.normal(size=(16, 4)).astype(np.float32)) < 0.5
 
 
+def test_one_picture_cannot_be_validated_on(tmp_path):
+    config = TrainingConfig(images=40, network="article", loss="nt-xent", batch_size=8)
+    with pytest.raises(InputError, match="has no other to be told from"):
+        train_run(views(), config, tmp_path / "run", validation=views(1), quiet=True)
+
+
 def test_pictures_without_labels_are_read_recursively_and_copies_count_once(photos, own_cache):
     (photos / "a/deeper").mkdir()
     (photos / "a/0.png").rename(photos / "a/deeper/0.png")

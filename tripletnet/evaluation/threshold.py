@@ -99,7 +99,8 @@ def choose_threshold(
     Raises
     ------
     InputError
-        If the target is not known, the value is none that it can have, or no distance gives it.
+        If the target is not known, the value is none that it can have, no distance gives it, or
+        there are no pairs of one kind.
 
     Notes
     -----
@@ -114,6 +115,12 @@ def choose_threshold(
     0.6
     """
     check_target(target, value)
+    for kind, found in (("the same", pairs.same), ("different", pairs.different)):
+        if not len(found):
+            raise InputError(
+                f"no validation pair is {kind}, so no distance tells same from different: hold out "
+                "more images"
+            )
     distances = np.unique(np.concatenate([pairs.same, pairs.different]))
     precision, recall, wrong = pairs.curve(distances)
     if target == "recall":

@@ -138,6 +138,11 @@ class HeldOutViews:
     Up to a thousand of them, evenly spread, are altered, each in one of the ways of
     :data:`tripletnet.data.alter.ALTERATIONS` in turn, at mild strengths: the measure does not
     depend on how training alters.
+
+    Raises
+    ------
+    InputError
+        If there is one picture alone.
     """
 
     measure = "originals_first"
@@ -146,6 +151,11 @@ class HeldOutViews:
     false_positive_rate = 1e-4
 
     def __init__(self, views: ViewSet) -> None:
+        if len(views) < 2:
+            raise InputError(
+                f"{views.name}: {len(views)} picture to validate on has no other to be told from: "
+                "hold out two or more, or none"
+            )
         self._images = views.images
         self._own = _spread(len(views), 1000)
         ways = list(MILD)
