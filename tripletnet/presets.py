@@ -100,13 +100,19 @@ def choose(kind: str, named: Optional[str], given: Mapping[str, Any]) -> dict[st
         Choices of the user; None where there is none.
     """
     own = {name: choice for name, choice in given.items() if choice is not None}
-    usual = {**DEFAULTS[kind], **({} if named is None else preset(named))}
-    # what was chosen for one loss or optimiser says nothing of another
-    made_for = {"loss": LOSS_PARAMETERS, "optimizer": ("learning_rate", "muon_rate")}
-    for name, parameters in made_for.items():
-        if name in own and own[name] != usual.get(name):
-            usual = {key: choice for key, choice in usual.items() if key not in parameters}
-    choices = {**usual, **own}
+    usual = _over(DEFAULTS[kind], {} if named is None else preset(named))
+    choices = _over(usual, own)
     if not choices.get("flip", True) and "mirror" not in own:
         choices.pop("mirror", None)  # a preset's, but a mirrored image is another one here
     return choices
+
+
+def _over(usual: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `own` choices over `usual` ones."""
+    # what was chosen for one loss or optimiser says nothing of another
+    made_for = {"loss": LOSS_PARAMETERS, "optimizer": ("learning_rate", "muon_rate")}
+    void: set[str] = set()
+    for name, parameters in made_for.items():
+        if name in own and own[name] != usual.get(name):
+            void.update(parameters)
+    return {**{key: choice for key, choice in usual.items() if key not in void}, **own}
