@@ -59,6 +59,7 @@ def test_version():
         (("train", "digits", "--validation-file", "v.csv", "--out", "x"), "goes with --triplets"),
         (("evaluate", "x"), "--out is missing"),
         (("train", "digits", "--out", "x", "--images", "0"), "images is 0"),
+        (("train", "digits", "--out", "x", "--epochs", "1e308"), "1,000,000,000,000 images"),
         (("train", "digits", "--out", "x", "--images", "many"), "invalid int value: 'many'"),
         (("train", "digits", "--out", "x", "--network", "nonesuch"), "use one of article"),
         (("train", "digits", "--out", "x", "--preset", "swift"), "use one of article, fast, best"),
@@ -220,6 +221,13 @@ def test_what_a_preset_chose_for_its_loss_and_optimiser_is_for_these_alone():
     own = chosen(loss="supcon", temperature=0.3, optimizer="sgd", learning_rate=0.01)
     assert (own["temperature"], own["learning_rate"]) == (0.3, 0.01)
     assert "smoothing" not in own
+
+
+def test_what_the_data_chose_for_its_loss_is_not_for_the_loss_of_a_preset():
+    assert choose("views", None, {})["temperature"] == 0.05  # NT-Xent's
+    assert "temperature" not in choose("views", "best", {})
+    assert choose("views", "best", {"loss": "nt-xent"})["batch_size"] == 512
+    assert choose("views", "fast", {})["temperature"] == PRESETS["fast"]["temperature"]
 
 
 def test_two_runs_with_one_seed_are_identical(tmp_path):

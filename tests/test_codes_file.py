@@ -117,6 +117,10 @@ def test_a_damaged_file(tmp_path):
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match=r"c\.npz"):
         read_codes(path)
+    np.savez(path, codes=np.eye(2, dtype=np.float32), paths=np.array(["a", "b"]))
+    path.write_bytes(path.read_bytes().replace(b"'<U1'", b"'<U0'"))
+    with pytest.raises(InputError, match=r"c\.npz: paths: "):
+        read_codes(path)
     path.write_bytes(whole.replace(np.ones(20, np.float32).tobytes(), bytes(80)))
     with pytest.raises(InputError, match=r"c\.npz: codes: cannot be read"):
         read_codes(path)

@@ -175,7 +175,7 @@ def _read_texts(stored: np.lib.npyio.NpzFile, name: str, path: Path) -> list[str
                 (2, 0): np.lib.format.read_array_header_2_0,
             }[np.lib.format.read_magic(file)]
             shape, _, kind = read_header(file)
-            if kind.kind not in "US" or len(shape) != 1:
+            if kind.kind not in "US" or not kind.itemsize or len(shape) != 1:
                 raise InputError(
                     f"{path}: {name}: expected a list of strings, got {kind} of shape {shape}: "
                     "store it with numpy.array(..., dtype=str)"

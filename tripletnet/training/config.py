@@ -12,6 +12,9 @@ from tripletnet.data.sampling import draws_images
 from tripletnet.errors import InputError
 from tripletnet.registry import OPTIMIZERS, SCHEDULES, TRAINING_PRECISIONS
 
+#: The longest run; the first steps of a longer one would have learning rates that are no numbers.
+MOST_IMAGES = 10**12
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -117,8 +120,8 @@ class TrainingConfig:
     backbone_learning_rate: Optional[float] = None
 
     def __post_init__(self) -> None:
-        if self.images < 1:
-            raise InputError(f"images is {self.images}: train on 1 image or more")
+        if not 1 <= self.images <= MOST_IMAGES:
+            raise InputError(f"images is {self.images}: train on 1 to {MOST_IMAGES:,} images")
         for registry, name in ((OPTIMIZERS, self.optimizer), (SCHEDULES, self.schedule)):
             registry.named(name)  # refuses what is not known
         _ = draws_images(self.balance)  # refuses what is not known
