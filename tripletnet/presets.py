@@ -24,7 +24,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "fast": {
         "network": "whitened-relu",
         "loss": "prototypical",
-        "temperature": 0.2,
+        "temperature": 0.15,
         "smoothing": 0.2,
         "images": 300_000,
         "optimizer": "muon",
