@@ -84,6 +84,7 @@ def test_codes_of_numpy_and_of_mxnet_are_equally_far_apart(name):
     np.testing.assert_allclose(
         distance.from_squared(squared), distance.matrix(mx.nd.array(codes)), atol=2e-3, rtol=1e-5
     )
+    assert distance.to_squared(1e39) > 1e38
     for value in (0.0, 0.3, 2.0, math.inf):
         assert distance.to_squared(distance.from_squared(value)) == pytest.approx(value)
     assert distance.from_squared(4.0) == distance.largest

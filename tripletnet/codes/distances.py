@@ -17,6 +17,7 @@ from tripletnet.errors import InputError
 
 # Under the root: keeps the gradient finite where two codes are equal.
 _TINY = 1e-8
+_TOO_FAR = 1.8e19  # for float32 to hold its square
 
 Number = TypeVar("Number", float, np.ndarray)
 
@@ -135,12 +136,12 @@ class Euclidean(SquaredEuclidean):
 
     def to_squared(self, distance: float) -> float:
         """Return the largest square whose root, both in float32, is no larger than `distance`."""
-        root = np.float32(distance)
-        if not np.isfinite(root):
+        if not distance < _TOO_FAR:
             return math.inf
+        root = np.float32(distance)
         # roots are rounded: squares below that of the middle before the next root have this one
         bound = (float(root) + float(np.spacing(root)) / 2) ** 2
-        square = np.float32(min(bound, float(np.finfo(np.float32).max)))
+        square = np.float32(bound)
         return float(square if float(square) <= bound else np.nextafter(square, np.float32(0)))
 
 

@@ -155,12 +155,7 @@ class Catalogue:
         if root is None or self.root is None or Path(root) == Path(self.root):
             return self
         here, there = os.path.realpath(self.root), os.path.realpath(root)
-        inside = there.rstrip("/") + "/"
-        places = [os.path.normpath(Path(here, path)) for path in self.paths]
-        paths = [
-            place[len(inside) :] if place.startswith(inside) else os.path.relpath(place, there)
-            for place in places
-        ]
+        paths = [os.path.relpath(Path(here, path), there) for path in self.paths]
         return replace(self, paths=paths, root=root)
 
     def places(self) -> list[str]:
