@@ -153,7 +153,7 @@ def run(args: argparse.Namespace) -> None:
     from tripletnet.runs import going_on, read_description
     from tripletnet.runtime import device
     from tripletnet.training import TrainingConfig, check_initial, train_run
-    from tripletnet.training.config import MOST_IMAGES
+    from tripletnet.training.config import finite_images
     from tripletnet.training.fit import make_loss, settled
 
     fields = dataclasses.fields(TrainingConfig)
@@ -182,7 +182,7 @@ def run(args: argparse.Namespace) -> None:
         print(f"tripletnet: {notice}", file=sys.stderr)
     an_epoch = len(data.train) * data.train.images_each
     if args.epochs is not None:
-        choices["images"] = round(min(args.epochs * an_epoch, 2 * MOST_IMAGES))  # refused, if so
+        choices["images"] = round(finite_images(args.epochs * an_epoch))
     elif "images" not in choices:
         choices["images"] = min(30 * an_epoch, 300_000)
 

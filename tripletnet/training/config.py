@@ -16,6 +16,11 @@ from tripletnet.registry import OPTIMIZERS, SCHEDULES, TRAINING_PRECISIONS
 MOST_IMAGES = 10**12
 
 
+def finite_images(images: float) -> float:
+    """Return a length that was computed; one that TrainingConfig refuses in place of a longer."""
+    return min(images, 2.0 * MOST_IMAGES)
+
+
 @dataclass(frozen=True)
 class TrainingConfig:
     """The choices of one run of training.

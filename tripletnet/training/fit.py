@@ -18,7 +18,7 @@ from tripletnet.training.bf16 import training_precision
 from tripletnet.training.callbacks import Callback, History, Progress, StepResult
 from tripletnet.training.checkpoint import Checkpoints
 from tripletnet.training.collapse import CollapseWatch
-from tripletnet.training.config import MOST_IMAGES, TrainingConfig
+from tripletnet.training.config import TrainingConfig, finite_images
 from tripletnet.training.supervision import REMEDIES, require_fit
 from tripletnet.training.trainer import Trainer
 
@@ -245,4 +245,4 @@ def images_for_minutes(
     trainer = Trainer(make_encoder(trial, examples), loss, examples, trial, device, [watch])
     trainer.initialize()
     trainer.run()
-    return max(trainer.batch_size, int(min(watch.speed * 60.0 * minutes, 2 * MOST_IMAGES)))
+    return max(trainer.batch_size, int(finite_images(watch.speed * 60.0 * minutes)))
